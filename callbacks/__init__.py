@@ -1,0 +1,27 @@
+"""Figures of a model while it learns, and what makes a run repeatable; each asks a model for verbs, never for its class."""
+
+from callbacks.centroids import Centroids
+from callbacks.codebook_usage import CodebookUsage
+from callbacks.latents import Latents
+from callbacks.neighbours import Neighbours
+from callbacks.reconstructions import Reconstructions
+from callbacks.report import Report
+from callbacks.samples import Samples
+from callbacks.seed_each_step import SeedEachStep
+from callbacks.stop_on_signal import StopOnSignal
+from callbacks.training_codes import KeepTrainingCodes
+from callbacks.traversal import Traversal
+
+__all__ = [
+    "Centroids",
+    "CodebookUsage",
+    "KeepTrainingCodes",
+    "Latents",
+    "Neighbours",
+    "Reconstructions",
+    "Report",
+    "Samples",
+    "SeedEachStep",
+    "StopOnSignal",
+    "Traversal",
+]

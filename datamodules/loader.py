@@ -1,0 +1,106 @@
+"""Batches from a uint8 tensor in memory, with a state, so that a run goes on in the middle of an epoch.
+
+Everything a batch depends on is a function of (seed, epoch, position): its images and its binarisation. Lightning saves
+`state_dict` with every checkpoint and gives it back on resume.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.sources import Split
+
+
+def seeded(*numbers: int) -> torch.Generator:
+    """A generator that depends on all the numbers; the mixing constant is that of Knuth's multiplicative hash."""
+    seed = 0
+    for number in numbers:
+        seed = (seed * 2654435761 + number + 1) % 2**63
+    return torch.Generator().manual_seed(seed)
+
+
+def as_images(raw: Tensor, binarize_with: torch.Generator | None = None) -> Tensor:
+    """uint8 (B, 1, 28, 28) to floats in [0, 1]; with a generator each pixel is 1 with the probability of its grey value."""
+    images = raw.float() / 255
+    if binarize_with is None:
+        return images
+    return (torch.rand(images.shape, generator=binarize_with).to(images.device) < images).float()
+
+
+class TrainLoader:
+    """Shuffled batches; every image once an epoch, but for a remainder that the processes could not share evenly.
+
+    `batch_size` is that of one optimiser step over all processes: rank r takes rows r, r + world, ... of each batch.
+    """
+
+    def __init__(self, data: Split, batch_size: int, seed: int, binarize: str = "none", rank: int = 0, world: int = 1) -> None:
+        if batch_size % world:
+            raise ValueError(f"batch_size is shared by all processes and must be a multiple of {world}, got {batch_size}")
+        if len(data.images) < world:
+            raise ValueError(f"{len(data.images)} training images are too few for {world} processes")
+        self.data, self.batch_size, self.seed, self.binarize = data, batch_size, seed, binarize
+        self.rank, self.world = rank, world
+        self.epoch = self.position = 0
+        # Lightning tells a loader its epoch through `sampler`, and must not find a sampler that it could replace.
+        self.sampler, self.batch_sampler = self, None
+
+    def __len__(self) -> int:
+        return math.ceil((len(self.data.images) // self.world) * self.world / self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.epoch, self.position = epoch, 0
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        # A generator: nothing is read before the first batch is asked for, so that a state loaded meanwhile counts.
+        if self.position == len(self):
+            self.set_epoch(self.epoch + 1)
+        n = len(self.data.images)
+        order = torch.randperm(n, generator=seeded(self.seed, self.epoch))[: n // self.world * self.world]
+        while self.position < len(self):
+            rows = order[self.position * self.batch_size :][: self.batch_size]
+            noise = seeded(self.seed, self.epoch, self.position) if self.binarize == "dynamic" else None
+            self.position += 1
+            rows = rows.to(self.data.images.device)
+            # Binarised as a whole and dealt out afterwards: the noise does not depend on the number of processes.
+            images, labels = as_images(self.data.images[rows], noise), self.data.labels[rows].long()
+            yield [images[self.rank :: self.world], labels[self.rank :: self.world]]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "position": self.position, **self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, value in self._identity().items():
+            if state[name] != value:
+                raise ValueError(
+                    f"the checkpoint's run read its training images with {name}={state[name]}, this one has {name}={value}:"
+                    f" resume with {name}={state[name]}, or start anew"
+                )
+        self.epoch, self.position = state["epoch"], state["position"]
+        if self.position == len(self):  # the end of an epoch is the start of the next
+            self.epoch, self.position = self.epoch + 1, 0
+
+    def _identity(self) -> dict[str, int]:
+        return {"n": len(self.data.images), "batch_size": self.batch_size, "seed": self.seed}
+
+
+class EvalLoader:
+    """All images in order, each once over all processes: parts of nearly equal size, none of them empty on any rank."""
+
+    def __init__(self, data: Split, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        if len(data.images) < world:
+            raise ValueError(f"{len(data.images)} images are too few for {world} processes")
+        self.data, self.rank, self.world = data, rank, world
+        self.parts = max(1, min(math.ceil(len(data.images) / batch_size), len(data.images) // world))
+
+    def __len__(self) -> int:
+        return self.parts
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        rows = torch.arange(len(self.data.images), device=self.data.images.device)
+        for part in rows.tensor_split(self.parts):
+            mine = part[self.rank :: self.world]
+            yield [as_images(self.data.images[mine]), self.data.labels[mine].long()]

@@ -1,0 +1,87 @@
+r"""Autoencoder: a code of a few numbers from which the image is rebuilt.
+
+Minimises :math:`\sum_i (\hat x_i - x_i)^2`. With `noise` the encoder sees a spoilt image and the clean one is asked for
+(denoising autoencoder). Nothing orders the codes: which of them have images is found out afterwards, from the codes of
+training images.
+
+Reference: Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, 2006,
+https://doi.org/10.1126/science.1127647; Vincent et al., Extracting and Composing Robust Features with Denoising
+Autoencoders, 2008, section 2.3.
+"""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from lit_models.labels import check_labels
+from lit_models.losses import PIXELS, squared_error
+from lit_models.networks import Decoder, Encoder
+from lit_models.schedules import adam
+from lit_models.training_codes import TrainingCodes
+
+
+class AE(LightningModule):
+    """`latent_dim` is the width of the code; `noise` the standard deviation of what is added to pixels in [0, 1].
+
+    The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        noise: float = 0.0,
+        channels: int = 64,
+        blocks: int = 1,
+        lr: float = 2e-3,
+        lr_steps: int = 5000,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.noise, self.lr, self.lr_steps = noise, lr, lr_steps
+        self.encoder = Encoder(latent_dim, channels, blocks)
+        self.decoder = Decoder(latent_dim, channels, blocks)
+        self.training_codes = TrainingCodes()
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, "val")
+
+    def test_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, "test")
+
+    def _step(self, batch: list[Tensor], stage: str) -> Tensor:
+        images, _ = batch
+        seen = images + self.noise * torch.randn_like(images) if self.noise and stage == "train" else images
+        loss = squared_error(self.reconstruct(seen), images).mean()
+        self.log_dict(
+            {f"{stage}/loss": loss, f"{stage}/mse": loss / PIXELS}, sync_dist=stage != "train", batch_size=len(images)
+        )
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        return adam(self.parameters(), self.lr, self.lr_steps)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.encoder(images)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.decoder(codes).sigmoid()
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.decode(self.encode(images))
+
+    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Decodes draws from the Gaussian with mean and covariance of the training codes."""
+        check_labels(n, labels, self.classes)
+        codes, _ = self.training_codes.get()
+        # float64, and factors by eigenvalues: a covariance that is not quite positive definite has them too.
+        values, vectors = torch.linalg.eigh(codes.double().T.cov())
+        noise = torch.randn(n, codes.shape[1], generator=generator, dtype=torch.float64)
+        drawn = codes.double().mean(dim=0) + (noise * values.clamp_min(0).sqrt()) @ vectors.T
+        return self.decode(drawn.float().to(self.device))

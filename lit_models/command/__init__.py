@@ -1,0 +1,42 @@
+"""The `lightning` command; `python -m lit_models` is the same program.
+
+This module and those it imports at once (errors, configs, runs, light) need no torch: what can be said without it is said
+in a tenth of a second.
+"""
+
+import sys
+
+from lit_models.command import light
+from lit_models.command.errors import UserError, did_you_mean
+
+LIGHT = {"configs": light.configs, "board": light.board, "--version": light.version, "--help": light.welcome, "-h": light.welcome}
+ON_CONFIGS = ("fit", "validate")
+ON_RUNS = ("test", "predict", "sample")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 2 after an error of the user's, in at most three lines on standard error."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments:
+        return light.welcome([])
+    command, rest = arguments[0], arguments[1:]
+    if command in LIGHT:
+        return LIGHT[command](rest)
+    if command in ON_CONFIGS:
+        from lit_models.command import train
+
+        return train.run(command, rest)
+    if command in ON_RUNS:
+        from lit_models.command import use
+
+        return use.run(command, rest)
+    known = [*ON_CONFIGS, *ON_RUNS, *LIGHT]
+    raise UserError(f"expected a command: {', '.join(known[:7])}", f"got {command!r}", did_you_mean(command, known) or "see lightning")

@@ -1,0 +1,190 @@
+"""LightningCLI with run folders that are resumed in place."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+import callbacks  # noqa: F401  short class names resolve only for what has been imported
+from datamodules import MNISTDataModule
+from datamodules.sources import provide
+from lit_models import ae, classifier, vae, vqvae  # noqa: F401
+from lit_models.checkpoint_io import read_checkpoint
+from lit_models.command import configs, runs
+from lit_models.command.curves import rewind
+from lit_models.command.errors import UserError
+from lit_models.command.parse_errors import explain_parse_error
+
+
+class Parser(LightningArgumentParser):
+    """Errors in three lines, where jsonargparse prints 47 lines of usage before them."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise explain_parse_error(message) from ex
+
+
+class RunRecord(SaveConfigCallback):
+    """Writes config.yaml into the run's folder, and into each checkpoint what class and data it belongs to.
+
+    `claimed` is the folder that this process made, `begun` whether a batch has been trained in it.
+    """
+
+    claimed: Path | None = None
+    begun = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit" and trainer.is_global_zero:
+            config = self.config.clone()
+            config.ckpt_path = config.weights = None  # what a run is, not how this part of it was started
+            file = Path(trainer.default_root_dir) / self.config_filename
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.parser.save(config, file, skip_none=False, overwrite=True, multifile=False)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        RunRecord.begun = True
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["run"] = {
+            "model": self.config.model.class_path,
+            "data": self.config.data.class_path,
+            "dataset": dataset_of(trainer.datamodule),
+        }
+
+
+class Command(LightningCLI):
+    """`fit` and `validate`; one run folder a call, or the one that `--ckpt_path` goes on in."""
+
+    run_name = "run"
+
+    @classmethod
+    def start(cls, run_name: str) -> None:
+        cls.run_name = run_name
+        base = {"default_config_files": [str(configs.BASE)]}
+        cls(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=RunRecord,
+            parser_class=Parser,
+            parser_kwargs={"fit": base, "validate": base, "prog": "lightning"},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        known = LightningCLI.subcommands()
+        return {name: known[name] | {"weights_only", "verbose"} for name in ("fit", "validate")}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--weights", type=str | None, default=None, help="Start a new run from the weights of this checkpoint or run.")
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning lets a checkpoint's hyperparameters override the config in silence; here a difference is an error."""
+
+    def before_instantiate_classes(self) -> None:
+        config = self.config[self.subcommand]
+        self.checkpoint = self._settle_checkpoint(config, self._settle_data(config))
+        resumed = runs.run_of(self.checkpoint) if self.checkpoint else None
+        if resumed is None:
+            resumed = self._new_folder(config)
+        if self.subcommand == "fit":
+            os.environ[runs.PASSED_ON] = str(resumed.resolve())
+        self._settle_trainer(config.trainer, resumed)
+
+    def _settle_data(self, config: Any) -> str:
+        """Make the data available; returns the name of the set, which the config has from now on."""
+        if config.data.class_path.split(".")[-1] != MNISTDataModule.__name__:
+            return config.data.class_path.split(".")[-1].lower()
+        data = config.data.init_args
+        if runs.PASSED_ON in os.environ:  # the process that started this one has settled it
+            data.dataset = Path(os.environ[runs.PASSED_ON]).parent.name
+            return data.dataset
+        root = Path(data.root or os.environ.get("MNIST_ROOT") or "data")
+        data.dataset, reason = provide(data.dataset, root, data.fallback)
+        if reason:
+            remedy = "set MNIST_ROOT to a folder that holds it, or go on with less"
+            warnings.warn(f"{reason}; training on {data.dataset} instead: {remedy}", stacklevel=2)
+        return data.dataset
+
+    def _settle_checkpoint(self, config: Any, dataset: str) -> Path | None:
+        self.dataset = dataset
+        if config.ckpt_path is None:
+            if self.subcommand == "validate":
+                raise UserError("validate expected --ckpt_path last, best, a file or a run folder", "got none", "lightning fit trains one")
+            return None
+        checkpoint = runs.resolve(str(config.ckpt_path), self.run_name, dataset)
+        config.ckpt_path = str(checkpoint)
+        return checkpoint
+
+    def _new_folder(self, config: Any) -> Path:
+        rank = next((int(os.environ[name]) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0)
+        if rank > 0 and runs.PASSED_ON not in os.environ:
+            return runs.LOGS / self.run_name / self.dataset / "of_rank_0"  # never written: rank 0's folder is broadcast
+        folder = runs.claim(self.run_name if self.run_name != "run" else config.model.class_path.split(".")[-1].lower(), self.dataset)
+        if runs.PASSED_ON not in os.environ:
+            RunRecord.claimed = folder
+        return folder
+
+    def _settle_trainer(self, trainer: Any, folder: Path) -> None:
+        """Loggers and checkpoints write into the run's folder."""
+        trainer.default_root_dir = str(folder)
+        if self.subcommand != "fit":
+            trainer.logger = False
+        for logger in trainer.logger if isinstance(trainer.logger, list) else []:
+            if logger.class_path.split(".")[-1] in ("TensorBoardLogger", "MetricsCSV"):
+                for key, value in {"save_dir": str(folder.parent), "name": "", "version": folder.name}.items():
+                    logger.init_args[key] = value
+        for callback in trainer.callbacks or []:
+            if callback.class_path.split(".")[-1] == "ModelCheckpoint" and callback.init_args.dirpath is None:
+                callback.init_args.dirpath = str(folder / "checkpoints")
+
+    def after_instantiate_classes(self) -> None:
+        if self.checkpoint is not None:
+            saved = read_checkpoint(self.checkpoint)
+            self._check_identity(saved)
+            if self.subcommand == "fit":
+                self._resume(saved["global_step"], saved["loops"])
+        weights = self.config[self.subcommand].weights
+        if weights is not None:
+            file = runs.resolve(weights)
+            self.model.load_state_dict(read_checkpoint(file)["state_dict"])
+            print(f"weights  {file}", flush=True)
+
+    def _resume(self, step: int, loops: dict[str, Any]) -> None:
+        if self.trainer.max_epochs not in (None, -1) and loops["fit_loop"]["epoch_progress"]["current"]["processed"] >= self.trainer.max_epochs:
+            raise UserError(
+                f"expected --trainer.max_epochs above the {self.trainer.max_epochs} that {self.checkpoint} has been trained for",
+                f"got {self.trainer.max_epochs}",
+                f"prolong it, for example --trainer.max_epochs {self.trainer.max_epochs + 5}",
+            )
+        if self.trainer.is_global_zero and runs.run_of(self.checkpoint):
+            batches = loops["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+            rewind(runs.run_of(self.checkpoint), batches)
+            print(f"resume   from {self.checkpoint} after {step} steps", flush=True)
+
+    def _check_identity(self, saved: dict[str, Any]) -> None:
+        """A checkpoint is resumed by the model and on the data that it was trained with."""
+        then = {"model": saved.get("run", {}).get("model"), "dataset": saved.get("run", {}).get("dataset")}
+        now = {"model": self.config[self.subcommand].model.class_path, "dataset": self.dataset}
+        if then == now:
+            for part, module in (("", self.model), ("datamodule_", self.datamodule)):
+                prefix = "data" if part else "model"
+                then |= {f"{prefix}.{key}": value for key, value in saved.get(f"{part}hyper_parameters", {}).items()}
+                now |= {f"{prefix}.{key}": value for key, value in module.hparams.items()}
+        keys = sorted(key for key in then | now if then.get(key) != now.get(key))
+        differing = [f"{key} {then.get(key)} there, {now.get(key)} here" for key in keys]
+        if differing:
+            raise UserError(
+                f"expected the model and data that {self.checkpoint} was trained with",
+                f"got a difference: {'; '.join(differing)}",
+                f"take the old values, or start anew from its weights: --weights {self.checkpoint} without --ckpt_path",
+            )
+
+
+def dataset_of(datamodule: LightningDataModule | None) -> str:
+    return getattr(datamodule, "dataset", type(datamodule).__name__.lower())

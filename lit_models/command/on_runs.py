@@ -1,0 +1,128 @@
+"""What `test`, `predict` and `sample` do with a checkpoint."""
+
+import importlib
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from PIL import Image
+from torch import Tensor
+
+from callbacks import CodebookUsage, SeedEachStep
+from callbacks.figure import looking, training_codes
+from callbacks.picture import grid_picture
+from datamodules import MNISTDataModule
+from lit_models.checkpoint_io import read_checkpoint
+from lit_models.command.errors import UserError
+from lit_models.command.train import add_to_path
+from lit_models.contracts import CanDecode, CanEncode, CanSample, HasCodebook, HasPriors, HasTrainingCodes
+from lit_models.training_codes import class_means, class_spreads
+
+SHIPPED = ("lit_models.ae.AE", "lit_models.vae.VAE", "lit_models.vqvae.VQVAE", "lit_models.classifier.Classifier")
+
+
+def load(checkpoint: Path, named: str | None) -> tuple[LightningModule, dict[str, Any]]:
+    """The model of a checkpoint, by a class of ours or the one the user names: a path inside a file is never imported."""
+    saved = read_checkpoint(checkpoint)
+    trained = saved.get("run", {}).get("model", "unknown")
+    path = named or trained
+    if named is None and trained not in SHIPPED:
+        raise UserError(f"expected one of our models in {checkpoint}", f"got {trained}", f"name the class yourself: --model {trained}")
+    add_to_path(Path.cwd())
+    module, _, name = path.rpartition(".")
+    try:
+        model = getattr(importlib.import_module(module), name)(**saved.get("hyper_parameters", {}))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError("--model expected module.Class, importable from here", f"got {path}: {error}") from error
+    model.load_state_dict(saved["state_dict"])
+    return model.eval(), saved
+
+
+def data_of(saved: dict[str, Any], root: str | None) -> MNISTDataModule:
+    if saved.get("run", {}).get("data", "").split(".")[-1] != MNISTDataModule.__name__:
+        raise UserError("expected a run on datamodules.MNISTDataModule", f"got {saved.get('run', {}).get('data')}", "use lightning validate with its config")
+    return MNISTDataModule(**saved["datamodule_hyper_parameters"] | {"dataset": saved["run"]["dataset"], "root": root})
+
+
+def test(checkpoint: Path, given: Namespace) -> int:
+    model, saved = load(checkpoint, given.model)
+    extra = [CodebookUsage()] if isinstance(model, HasCodebook) else []
+    trainer = Trainer(
+        accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+        use_distributed_sampler=False, callbacks=[SeedEachStep(), *extra], default_root_dir=str(checkpoint.parent),
+    )  # fmt: skip
+    trainer.test(model, datamodule=data_of(saved, given.root), verbose=False)
+    print(f"{checkpoint} on the test images of {saved['run']['dataset']}")
+    for name, value in sorted(trainer.callback_metrics.items()):
+        print(f"{name:22} {float(value):.6g}")
+    return 0
+
+
+def predict(checkpoint: Path, given: Namespace) -> int:
+    model, saved = load(checkpoint, given.model)
+    if not isinstance(model, CanEncode):
+        raise UserError("predict expected a model that encodes", f"got {type(model).__name__}")
+    data = data_of(saved, given.root)
+    data.setup()
+    images, labels = data.images(given.split)
+    with looking(model):
+        codes = torch.cat([model.encode(part) for part in images.split(500)])
+    np.savez_compressed(given.output, codes=codes.numpy(), labels=labels.numpy().astype(np.uint8))
+    print(f"{given.output}: codes {tuple(codes.shape)} and labels of the {given.split} images of {saved['run']['dataset']}")
+    return 0
+
+
+def sample(checkpoint: Path, given: Namespace) -> int:
+    model, saved = load(checkpoint, given.model)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    generator = torch.Generator().manual_seed(given.seed)
+    with looking(model):
+        images, labels, how = _around_centroids(model, given, generator) if given.noise is not None else _draw(model, given, generator)
+    images = (255 * images.clamp(0, 1)).round().byte().cpu()
+    dataset = saved.get("run", {}).get("dataset", "unknown data")
+    if given.output.suffix == ".npz":
+        arrays = {"images": images[:, 0].numpy()} | ({} if labels is None else {"labels": labels.numpy().astype(np.uint8)})
+        np.savez_compressed(given.output, **arrays)
+    else:
+        Image.fromarray(grid_picture(images / 255, min(8, len(images)), f"{how} | {dataset}")).save(given.output)
+    print(f"{given.output}: {len(images)} {how}, trained on {dataset}")
+    return 0
+
+
+def _labels(given: Namespace, classes: int) -> Tensor:
+    if given.label is None:
+        return torch.arange(given.num) % classes
+    if not 0 <= given.label < classes:
+        raise UserError(f"--label expected a digit from 0 to {classes - 1}", f"got {given.label}")
+    return torch.full((given.num,), given.label)
+
+
+def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor | None, str]:
+    if not isinstance(model, CanSample):
+        raise UserError("sample expected a model that can be drawn from", f"got {type(model).__name__}")
+    options = {}
+    if given.prior is not None:
+        if not isinstance(model, HasPriors) or given.prior not in model.priors:
+            known = f"one of {', '.join(model.priors)}" if isinstance(model, HasPriors) else f"none: {type(model).__name__} has one way to be sampled"
+            raise UserError(f"--prior expected {known}", f"got {given.prior}")
+        options["prior"] = given.prior
+    classes = None if given.prior == "uniform" else model.classes
+    if classes is None and given.label is not None:
+        raise UserError("--label expected a model that takes labels", f"got {type(model).__name__}", "draw around the class centroid instead: add --noise 0.5")
+    labels = None if classes is None else _labels(given, classes)
+    source = f", codes {given.prior or model.priors[0]}" if isinstance(model, HasPriors) else ""
+    return model.sample(given.num, labels, generator, **options), labels, f"samples of {type(model).__name__}{source}"
+
+
+def _around_centroids(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor, str]:
+    if not (isinstance(model, CanDecode) and isinstance(model, HasTrainingCodes)):
+        raise UserError("--noise expected a model with codes of training images", f"got {type(model).__name__}")
+    labels = _labels(given, 10)
+    codes, known = training_codes(model)
+    means, spreads = class_means(codes, known)[labels], class_spreads(codes, known)[labels]
+    noise = torch.randn(means.shape, generator=generator).to(means)
+    how = f"decodes of class centroids with noise {given.noise:g} of {type(model).__name__}"
+    return model.decode(means + given.noise * spreads * noise), labels, how

@@ -1,0 +1,67 @@
+"""`test`, `predict` and `sample`: a run or a checkpoint, and no config, for the run knows its own."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from lit_models.command import runs
+from lit_models.command.errors import UserError, did_you_mean
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        word = message.split()[-1].split("=")[0]
+        raise UserError(f"expected {self.usage or self.format_usage().strip().removeprefix('usage: ')}", f"got {message}", did_you_mean(word, known))
+
+
+def parser(command: str) -> argparse.ArgumentParser:
+    about = {
+        "test": "Measure a model on the official test images.",
+        "predict": "Write codes and labels of images as .npz.",
+        "sample": "Draw images from a model into a grid (.png) or an array (.npz).",
+    }
+    options = _Parser(prog=f"lightning {command}", description=about[command])
+    options.add_argument("run", metavar="CKPT|RUN", help="a checkpoint file, a run folder or a folder of runs")
+    options.add_argument("--model", help="class of your own that the checkpoint was trained with, as module.Class")
+    if command in ("test", "predict"):
+        options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
+    if command == "predict":
+        options.add_argument("--split", choices=("train", "val", "test"), default="test")
+        options.add_argument("--output", type=Path, default=Path("codes.npz"))
+    if command == "sample":
+        options.add_argument("--num", type=int, default=64, help="how many images (64)")
+        options.add_argument("--label", type=int, help="the digit asked for; without it all in turn, or none where the model takes none")
+        options.add_argument("--noise", type=float, help="decode class centroids with noise of so many class spreads instead")
+        options.add_argument("--prior", help="where codes come from, for a model with several priors")
+        options.add_argument("--seed", type=int, default=0)
+        options.add_argument("--output", type=Path, default=Path("samples.png"), help=".png for a grid, .npz for images and labels")
+    return options
+
+
+def run(command: str, arguments: list[str]) -> int:
+    given = parser(command).parse_args(arguments)
+    checkpoint = runs.resolve(given.run)
+    if command == "sample":
+        if given.num < 1:
+            raise UserError("--num expected at least 1", f"got {given.num}")
+        _check_suffix(given.output, (".png", ".npz"))
+    if command == "predict":
+        _check_suffix(given.output, (".npz",))
+    from lit_models.command import on_runs
+    from lit_models.command.train import explain
+
+    try:
+        return getattr(on_runs, command)(checkpoint, given)
+    except Exception as error:
+        explained = explain(error)
+        if explained:
+            raise explained from error
+        raise
+
+
+def _check_suffix(output: Path, suffixes: tuple[str, ...]) -> None:
+    if output.suffix not in suffixes:
+        raise UserError(f"--output expected a file ending in {' or '.join(suffixes)}", f"got {output}")
+    if not output.parent.is_dir():
+        raise UserError("--output expected a file in a folder that exists", f"got {output}", f"make {output.parent} first")

@@ -1,0 +1,88 @@
+"""What models and data modules can do, one Protocol a verb.
+
+A callback asks for the verb that it needs (`isinstance(pl_module, CanSample)`) and never for a class. Images are
+(B, 1, 28, 28) in [0, 1], labels (B,) integers, codes (B, ...) in whatever shape the model gives them.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Generator, Tensor
+
+from lit_models.training_codes import TrainingCodes
+
+
+@runtime_checkable
+class CanEncode(Protocol):
+    def encode(self, images: Tensor) -> Tensor:
+        """The point (mean) code of each image."""
+
+
+@runtime_checkable
+class CanDecode(Protocol):
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images of codes; means of codes and noisy codes are admissible."""
+
+
+@runtime_checkable
+class CanReconstruct(Protocol):
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """`decode(encode(images))`."""
+
+
+@runtime_checkable
+class CanSample(Protocol):
+    @property
+    def classes(self) -> int | None:
+        """How many labels `sample` accepts as the model stands; None if it takes none."""
+
+    def sample(self, n: int, labels: Tensor | None = None, generator: Generator | None = None) -> Tensor:
+        """`n` draws from the model; ValueError if it takes no labels or they do not fit."""
+
+
+@runtime_checkable
+class HasPriors(Protocol):
+    """Several ways to draw codes, by name; the first that `priors` lists is what `sample` does unasked."""
+
+    @property
+    def priors(self) -> tuple[str, ...]: ...
+
+    def sample(
+        self, n: int, labels: Tensor | None = None, generator: Generator | None = None, prior: str | None = None
+    ) -> Tensor: ...
+
+
+@runtime_checkable
+class HasCodebook(Protocol):
+    """Codes are vectors of a codebook, one a position."""
+
+    def indices(self, images: Tensor) -> Tensor:
+        """Codebook entries of each image, (B, H, W)."""
+
+    def lookup(self, indices: Tensor) -> Tensor:
+        """Their vectors, (B, D, H, W): the codes that `encode` gives."""
+
+    @property
+    def n_codes(self) -> int: ...
+
+
+@runtime_checkable
+class HasTrainingCodes(Protocol):
+    """Codes and labels of 10,000 fixed training images travel with the weights that encoded them."""
+
+    training_codes: TrainingCodes
+
+
+@runtime_checkable
+class HasAnchors(Protocol):
+    def anchors(self) -> Tensor:
+        """The code where each class lives by design, (classes, ...)."""
+
+
+@runtime_checkable
+class HasReferenceImages(Protocol):
+    """A data module that hands out fixed images."""
+
+    dataset: str
+
+    def reference_images(self, split: str, n: int) -> tuple[Tensor, Tensor]:
+        """The same `n` images and labels of "train" or "val" at every call, or all if there are fewer."""

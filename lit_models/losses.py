@@ -1,0 +1,124 @@
+r"""Objectives as plain functions: sums over pixels and codes, one value per image.
+
+The caller averages over the batch, so every model's numbers are on one scale: that of a whole image.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+PIXELS = 28 * 28
+PIXEL_VARIANCE = 0.0949  # of MNIST's training pixels in [0, 1]: 0.3081 ** 2
+
+
+def _check_same_shape(first: Tensor, second: Tensor, names: str) -> None:
+    if first.shape != second.shape:  # broadcasting would hide the slip
+        raise ValueError(f"{names} must share a shape, got {tuple(first.shape)} and {tuple(second.shape)}")
+
+
+def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
+    r"""Squared error of each image, :math:`\sum_i (\hat x_i - x_i)^2`.
+
+    Args:
+        reconstructions, images: In [0, 1], (B, 1, 28, 28).
+    Returns:
+        (B,), summed over pixels; divided by 784 it is the mean squared error per pixel.
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    _check_same_shape(reconstructions, images, "reconstructions and images")
+    return (reconstructions - images).square().flatten(1).sum(dim=1)
+
+
+def bernoulli_loss(logits: Tensor, images: Tensor) -> Tensor:
+    r"""Cross-entropy of each image with independent Bernoulli pixels, :math:`-\sum_i x_i \log p_i + (1-x_i) \log(1-p_i)`.
+
+    Args:
+        logits: :math:`\log p_i/(1-p_i)`, (B, 1, 28, 28).
+        images: In [0, 1], (B, 1, 28, 28).
+    Returns:
+        (B,), summed over pixels. Nats per image if the pixels are 0 or 1; on grey pixels a loss, but no likelihood,
+        for it has no normaliser there.
+    Raises:
+        ValueError: If the shapes differ.
+    Reference:
+        Kingma & Welling, Auto-Encoding Variational Bayes, 2014, appendix C.1. https://arxiv.org/abs/1312.6114
+    """
+    _check_same_shape(logits, images, "logits and images")
+    return binary_cross_entropy_with_logits(logits, images, reduction="none").flatten(1).sum(dim=1)
+
+
+def gaussian_nll(means: Tensor, images: Tensor, log_var: Tensor) -> Tensor:
+    r"""Negative log-density of each image under Gaussian pixels that share one variance.
+
+    .. math:: \tfrac12 \textstyle\sum_i \left( (x_i - \mu_i)^2 / \sigma^2 + \log 2 \pi \sigma^2 \right)
+
+    Args:
+        means, images: In [0, 1], (B, 1, 28, 28).
+        log_var: :math:`\log \sigma^2`, a scalar.
+    Returns:
+        Nats per image, (B,); a density, so it may be negative.
+    Raises:
+        ValueError: If the shapes differ.
+    Reference:
+        Rybkin et al., Simple and Effective VAE Training with Calibrated Decoders, 2021, equation 4.
+        https://arxiv.org/abs/2006.13202
+    """
+    pixels = means[0].numel()
+    return 0.5 * (squared_error(means, images) / log_var.exp() + pixels * (math.log(2 * math.pi) + log_var))
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
+    r"""KL divergence of a diagonal Gaussian from the standard normal.
+
+    .. math:: \tfrac12 \textstyle\sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)
+
+    Args:
+        mean: Means, (B, D).
+        log_var: Log-variances, (B, D).
+    Returns:
+        Nats per image, (B,).
+    Raises:
+        ValueError: If the shapes differ.
+    Reference:
+        Kingma & Welling, Auto-Encoding Variational Bayes, 2014, appendix B. https://arxiv.org/abs/1312.6114
+    """
+    _check_same_shape(mean, log_var, "mean and log_var")
+    return 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(dim=1)
+
+
+def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25) -> Tensor:
+    r"""Commitment of the encoder to its codes, on the scale of a squared error summed over the pixels.
+
+    The paper's objective is :math:`\mathrm{MSE} / \mathrm{var}(x) + 0.25\, \overline{(z - e)^2}`, both means over their elements.
+    With the reconstruction as a sum over 784 pixels the whole is multiplied by :math:`784\, \mathrm{var}(x) = 74.4`, and so
+
+    .. math:: 784 \cdot 0.0949 \cdot 0.25 \; \overline{(z - e)^2}
+
+    A mean over the elements of the code: the ratio to the reconstruction depends on neither batch, codebook nor grid.
+
+    Args:
+        vectors: Encoder outputs z, (B, D, H, W).
+        quantised: Their nearest codes e, (B, D, H, W), without gradient.
+    Returns:
+        (B,).
+    Raises:
+        ValueError: If the shapes differ.
+    Reference:
+        van den Oord et al., Neural Discrete Representation Learning, 2017, equation 3; normalisation by the data's variance
+        as in their published code (sonnet, vqvae_example). https://arxiv.org/abs/1711.00937
+    """
+    _check_same_shape(vectors, quantised, "vectors and quantised")
+    return PIXELS * PIXEL_VARIANCE * weight * (vectors - quantised).square().flatten(1).mean(dim=1)
+
+
+def is_binary(images: Tensor) -> bool:
+    """Whether all pixels are 0 or 1, the only images on which a Bernoulli's cross-entropy is a likelihood."""
+    return bool(((images == 0) | (images == 1)).all())
+
+
+def negative_log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:
+    """Nats of a sequence of codes under its prior, (B, P, K) and (B, P) to (B,), summed over positions."""
+    return -torch.gather(logits.log_softmax(dim=-1), 2, targets[..., None])[..., 0].sum(dim=1)

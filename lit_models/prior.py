@@ -1,0 +1,80 @@
+r"""Class-conditional autoregressive prior over the codes of a quantised image.
+
+.. math:: p(k_1, \dots, k_P \mid y) = \textstyle\prod_i p(k_i \mid k_{<i}, y)
+
+with the codes in raster order and each factor given by a causal transformer that reads the class as its first token.
+
+Reference: van den Oord et al., Neural Discrete Representation Learning, 2017, section 3.3 (a prior over the codes, there a
+PixelCNN). https://arxiv.org/abs/1711.00937; Vaswani et al., Attention Is All You Need, 2017. https://arxiv.org/abs/1706.03762
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+KeyValues = tuple[Tensor, Tensor]
+
+
+def draw(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One draw from each row, (N, K) to (N,); on the CPU, so that a seed means the same on every device."""
+    return torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0].to(probabilities.device)
+
+
+class Block(nn.Module):
+    """Causal self-attention and a two-layer perceptron, each behind a LayerNorm, (B, T, width) in and out.
+
+    With `past`, keys and values of the tokens before, only the new token is computed.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+
+    def forward(self, tokens: Tensor, past: KeyValues | None = None) -> tuple[Tensor, KeyValues]:
+        batch, length, width = tokens.shape
+        qkv = self.qkv(self.norm_attention(tokens)).view(batch, length, 3, self.heads, width // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, width / heads)
+        if past is not None:
+            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
+        mixed = scaled_dot_product_attention(query, key, value, is_causal=past is None)
+        tokens = tokens + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        return tokens + self.mlp(self.norm_mlp(tokens)), (key, value)
+
+
+class CodePrior(nn.Module):
+    """Causal transformer over `length` codes out of `n_codes`, given one of `classes` labels."""
+
+    def __init__(self, n_codes: int, length: int, classes: int, width: int = 128, layers: int = 3, heads: int = 4) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width must be a multiple of heads, got width {width} and heads {heads}")
+        self.length = length
+        self.embed_class, self.embed_code = nn.Embedding(classes, width), nn.Embedding(n_codes, width)
+        self.position = nn.Parameter(torch.empty(length, width).normal_(std=0.02))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, n_codes)
+        for embedding in (self.embed_class, self.embed_code):
+            nn.init.normal_(embedding.weight, std=0.02)
+
+    def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Logits of every code given those before it, (B, P) and (B,) to (B, P, K)."""
+        tokens = torch.cat([self.embed_class(labels)[:, None], self.embed_code(codes[:, :-1])], dim=1) + self.position
+        for block in self.blocks:
+            tokens, _ = block(tokens)
+        return self.head(self.norm(tokens))
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Codes of new images of the given classes, (B,) to (B, P), at temperature 1; keys and values are kept, not redone."""
+        caches: list[KeyValues | None] = [None] * len(self.blocks)
+        token, codes = self.embed_class(labels)[:, None], []
+        for position in range(self.length):
+            token = token + self.position[position]
+            for layer, block in enumerate(self.blocks):
+                token, caches[layer] = block(token, caches[layer])
+            codes.append(draw(self.head(self.norm(token[:, 0])).softmax(dim=-1), generator))
+            token = self.embed_code(codes[-1])[:, None]
+        return torch.stack(codes, dim=1)

@@ -1,0 +1,29 @@
+"""Learning-rate schedules as functions of the step; their length stands in the config, not in the trainer.
+
+A run can therefore be stopped and prolonged: past its end a schedule stays at its floor.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+FLOOR = 0.02
+
+
+def warmup_cosine(step: int, steps: int, warmup: int = 100) -> float:
+    """Factor on the learning rate: linear from 0 to 1, half a cosine down to 0.02 at `steps`, then constant."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def adam(parameters: Iterable[nn.Parameter], lr: float, steps: int) -> Any:
+    """Adam under `warmup_cosine`, one step of the schedule a batch: what `configure_optimizers` returns."""
+    optimizer = torch.optim.Adam(parameters, lr=lr, betas=(0.9, 0.99))
+    schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,100 @@
+r"""Variational autoencoder: Gaussian code, Bernoulli or Gaussian pixels.
+
+Minimises :math:`E_{q(z|x)}[-\log p(x|z)] + \beta\, KL(q(z|x) \,\|\, N(0, I))`, summed over pixels and code. With beta 1 it is
+the negative evidence lower bound, in nats per image where p(x|z) is a likelihood: Bernoulli on binarised images, or Gaussian.
+
+Reference: Kingma & Welling, Auto-Encoding Variational Bayes, 2014. https://arxiv.org/abs/1312.6114
+Gaussian pixels with one learned variance: Rybkin et al., 2021. https://arxiv.org/abs/2006.13202
+KL warm-up: Bowman et al., 2016, section 3.1. https://arxiv.org/abs/1511.06349
+"""
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from lit_models.labels import check_labels
+from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
+from lit_models.networks import Decoder, Encoder
+from lit_models.schedules import adam
+from lit_models.training_codes import TrainingCodes
+
+
+class VAE(LightningModule):
+    """`latent_dim` is the width D of the code; the KL's weight grows from 0 to `beta` in `kl_warmup_steps` steps.
+
+    The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
+    """
+
+    classes = None
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        beta: float = 1.0,
+        kl_warmup_steps: int = 0,
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        channels: int = 64,
+        blocks: int = 1,
+        lr: float = 2e-3,
+        lr_steps: int = 5000,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.latent_dim, self.beta, self.kl_warmup_steps = latent_dim, beta, kl_warmup_steps
+        self.likelihood, self.lr, self.lr_steps = likelihood, lr, lr_steps
+        self.encoder = Encoder(2 * latent_dim, channels, blocks)
+        self.decoder = Decoder(latent_dim, channels, blocks)
+        if likelihood == "gaussian":
+            self.log_var = nn.Parameter(torch.zeros(()))  # of the pixels, log sigma^2
+        self.training_codes = TrainingCodes()
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, "val")
+
+    def test_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return self._step(batch, "test")
+
+    def _step(self, batch: list[Tensor], stage: str) -> Tensor:
+        images, _ = batch
+        mean, log_var = self.encoder(images).chunk(2, dim=1)
+        z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
+        logits = self.decoder(z)
+        reconstruction = self._pixel_loss(logits, images).mean()
+        kl = gaussian_kl(mean, log_var).mean()
+        warmth = min(1.0, (self.global_step + 1) / self.kl_warmup_steps) if self.kl_warmup_steps and stage == "train" else 1.0
+        loss = reconstruction + self.beta * warmth * kl
+        terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl}
+        if stage != "train":
+            terms["mse"] = squared_error(self.reconstruct(images), images).mean() / PIXELS
+            if self.likelihood == "gaussian" or is_binary(images):
+                terms["nelbo"] = reconstruction + kl  # nats per image, an upper bound of -log p(x)
+        named = {f"{stage}/{name}": value for name, value in terms.items()}
+        self.log_dict(named, sync_dist=stage != "train", batch_size=len(images))
+        return loss
+
+    def _pixel_loss(self, logits: Tensor, images: Tensor) -> Tensor:
+        if self.likelihood == "gaussian":
+            return gaussian_nll(logits.sigmoid(), images, self.log_var)
+        return bernoulli_loss(logits, images)
+
+    def configure_optimizers(self) -> Any:
+        return adam(self.parameters(), self.lr, self.lr_steps)
+
+    def encode(self, images: Tensor) -> Tensor:
+        return self.encoder(images).chunk(2, dim=1)[0]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return self.decoder(codes).sigmoid()
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        return self.decode(self.encode(images))
+
+    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Decodes draws from the standard normal; images are the pixels' means."""
+        check_labels(n, labels, self.classes)
+        return self.decode(torch.randn(n, self.latent_dim, generator=generator).to(self.device))
