@@ -4,6 +4,7 @@ from callbacks.centroids import Centroids
 from callbacks.codebook_usage import CodebookUsage
 from callbacks.latents import Latents
 from callbacks.neighbours import Neighbours
+from callbacks.progress import Progress
 from callbacks.reconstructions import Reconstructions
 from callbacks.report import Report
 from callbacks.samples import Samples
@@ -18,6 +19,7 @@ __all__ = [
     "KeepTrainingCodes",
     "Latents",
     "Neighbours",
+    "Progress",
     "Reconstructions",
     "Report",
     "Samples",

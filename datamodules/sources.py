@@ -95,8 +95,8 @@ def _probe(mirrors: list[str]) -> None:
 
     def ask(url: str) -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE).close()
-            answered.set()
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PATIENCE):
+                answered.set()
         except urllib.error.HTTPError:  # an answer all the same: the folder itself need not be listed
             answered.set()
         except OSError as error:

@@ -71,6 +71,8 @@ class VQVAE(LightningModule):
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         if self.global_step < self.autoencoder_steps:
             return self._autoencoder_step(batch)
+        if self.global_step == self.autoencoder_steps:
+            self.trainer._results.clear()  # or Lightning goes on logging the last losses of the first phase
         return self._prior_step(batch)
 
     def _autoencoder_step(self, batch: list[Tensor]) -> Tensor:

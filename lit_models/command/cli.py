@@ -1,5 +1,6 @@
 """LightningCLI with run folders that are resumed in place."""
 
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -41,7 +42,7 @@ class RunRecord(SaveConfigCallback):
             config.ckpt_path = config.weights = None  # what a run is, not how this part of it was started
             file = Path(trainer.default_root_dir) / self.config_filename
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.parser.save(config, file, skip_none=False, overwrite=True, multifile=False)
+            self.parser.save(config, file, skip_unset=False, overwrite=True, multifile=False)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         RunRecord.begun = True
@@ -62,6 +63,11 @@ class Command(LightningCLI):
     @classmethod
     def start(cls, run_name: str) -> None:
         cls.run_name = run_name
+        # What nobody at the terminal can act on: Lightning's tips, and torch's word to Lightning about its own code.
+        for chatty in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # a resume in place
         base = {"default_config_files": [str(configs.BASE)]}
         cls(
             LightningModule,

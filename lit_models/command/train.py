@@ -1,5 +1,6 @@
 """`fit` and `validate`, as far as they go without torch: configs by name, and errors in three lines."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def run(command: str, arguments: list[str]) -> int:
 
     from lit_models.command.cli import Command, RunRecord
 
+    RunRecord.begun, RunRecord.claimed = False, None
+    passed_on = os.environ.get(runs.PASSED_ON)
     try:
         Command.start(name)
     except BaseException as error:
@@ -33,6 +36,9 @@ def run(command: str, arguments: list[str]) -> int:
         if explained:
             raise explained from error
         raise
+    finally:
+        if passed_on is None:
+            os.environ.pop(runs.PASSED_ON, None)
     return 0
 
 

@@ -1,0 +1,109 @@
+"""Runs of the real command on the small digits; data that tests share."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from lit_models.command import main
+
+ROOT = Path(__file__).parent.parent
+MODELS = ("ae", "vae", "vqvae")
+SMALL = {
+    "ae": ["--model.init_args.channels=16"],
+    "vae": ["--model.init_args.channels=16", "--model.init_args.kl_warmup_steps=6"],
+    # Six steps of autoencoder, the rest prior: the change of phase lies inside the second epoch of four batches.
+    "vqvae": [
+        "--model.init_args.channels=16", "--model.init_args.n_codes=32", "--model.init_args.prior_width=32",
+        "--model.init_args.prior_layers=1", "--model.init_args.autoencoder_steps=6", "--model.init_args.prior_steps=50",
+    ],
+    "classifier": ["--model.init_args.channels=16"],
+}  # fmt: skip
+DIGITS = ["--data.init_args.dataset=digits", "--data.init_args.limit=250", "--data.init_args.batch_size=64", "--trainer.accelerator=cpu"]
+
+
+def mnist_root() -> Path | None:
+    candidates = [os.environ.get("MNIST_ROOT"), ROOT.parent / "shared" / "mnist"]
+    return next((Path(path).resolve() for path in candidates if path and (Path(path) / "MNIST" / "raw").is_dir()), None)
+
+
+needs_mnist = pytest.mark.skipif(mnist_root() is None, reason="MNIST is in neither $MNIST_ROOT nor ../shared/mnist")
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch):
+    """The command changes the program's own state: words, import path, signal handlers."""
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def lightning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The `lightning` command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> int:
+        return main([str(word) for word in words])
+
+    return call
+
+
+@pytest.fixture
+def fit(lightning: Callable[..., int]) -> Callable[..., int]:
+    """`lightning fit` of a small model on 250 small digits, four batches an epoch, without figures unless asked."""
+
+    def call(model: str, *words: object, figures: bool = False) -> int:
+        bare = [] if figures else ["--config", bare_config(model)]
+        return lightning("fit", "--config", model, *bare, *DIGITS, *SMALL[model], *words)
+
+    return call
+
+
+def bare_config(model: str) -> Path:
+    """The shared callbacks alone."""
+    file = Path.cwd() / "bare.yaml"
+    base = (ROOT / "configs" / "base.yaml").read_text()
+    block = base[base.index("  callbacks:") :]
+    file.write_text(f"trainer:\n{block}")
+    return file
+
+
+def run_process(*words: object, cwd: Path, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The installed command in a process of its own, one thread each."""
+    command = [str(Path(sys.executable).parent / "lightning"), *map(str, words)]
+    env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def state_of(checkpoint: Path) -> dict[str, object]:
+    """What a run is made of: weights, buffers, training codes, optimiser, schedule, loader."""
+    saved = torch.load(checkpoint, weights_only=True)
+    loader = saved["loops"]["fit_loop"]["state_dict"].get("combined_loader")
+    kept = {"state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"}
+    return {key: saved[key] for key in kept} | {"loader": loader}
+
+
+def assert_equal(first: object, second: object, place: str = "") -> None:
+    """Bit for bit, through dicts, lists and tensors."""
+    assert type(first) is type(second), place
+    if isinstance(first, dict):
+        assert first.keys() == second.keys(), place
+        for key in first:
+            assert_equal(first[key], second[key], f"{place}.{key}")
+    elif isinstance(first, (list, tuple)):
+        assert len(first) == len(second), place
+        for number, (one, other) in enumerate(zip(first, second, strict=True)):
+            assert_equal(one, other, f"{place}[{number}]")
+    elif isinstance(first, torch.Tensor):
+        assert torch.equal(first, second), place
+    else:
+        assert first == second, place

@@ -1,0 +1,134 @@
+"""Figures: what they ask for, what they leave, that they show the same each time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from PIL import Image
+
+from callbacks import Centroids, CodebookUsage, KeepTrainingCodes, Latents, Neighbours, Reconstructions, Samples, SeedEachStep, Traversal
+from callbacks.figure import looking
+from callbacks.picture import grid_picture
+from callbacks.traversal import quantile_grid
+from datamodules import MNISTDataModule
+from lit_models.ae import AE
+from lit_models.classifier import Classifier
+from lit_models.training_codes import class_means, class_spreads
+from lit_models.vae import VAE
+
+FIGURES = [Centroids, CodebookUsage, Latents, Neighbours, Reconstructions, Samples, Traversal]
+
+
+def trainer_in(folder: Path, *callbacks: object, epochs: int = 1) -> Trainer:
+    return Trainer(
+        accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        default_root_dir=folder, callbacks=list(callbacks), num_sanity_val_steps=0, log_every_n_steps=1,
+    )  # fmt: skip
+
+
+def digits() -> MNISTDataModule:
+    return MNISTDataModule("digits", limit=128, batch_size=64)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_says_which_verb_a_model_lacks(figure: type, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=rf"{figure.__name__} needs (Can|Has)\w+, which Classifier lacks: drop {figure.__name__} from the config"):
+        trainer_in(tmp_path, figure()).fit(Classifier(channels=16), datamodule=digits())
+
+
+def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Path) -> None:
+    figures = [Reconstructions(n=16), Samples(n=16), Centroids(), Neighbours(), Traversal(steps=5), Latents(n=100)]
+    trainer_in(tmp_path, SeedEachStep(), KeepTrainingCodes(), *figures, epochs=2).fit(VAE(latent_dim=2, channels=16), datamodule=digits())
+    tags = {str(file.parent.relative_to(tmp_path / "figures")) for file in tmp_path.rglob("epoch_0002.png")}
+    expected = {"reconstructions", "samples/grid", "centroids/means", "centroids/noise", "neighbours", "traversal/lines", "traversal/manifold", "latents/plane"}
+    assert tags == expected
+    pictures = [np.asarray(Image.open(tmp_path / f"figures/reconstructions/epoch_000{epoch}.png")) for epoch in (1, 2)]
+    row = slice(20, 20 + 58)  # the first row of originals below the title
+    assert np.array_equal(pictures[0][row], pictures[1][row])
+    assert not np.array_equal(pictures[0], pictures[1])
+
+
+def test_every_n_epochs_draws_those_and_the_last(tmp_path: Path) -> None:
+    trainer_in(tmp_path, Reconstructions(n=8, every_n_epochs=2), epochs=3).fit(AE(channels=16), datamodule=digits())
+    assert sorted(file.name for file in tmp_path.rglob("*.png")) == ["epoch_0002.png", "epoch_0003.png"]
+    with pytest.raises(ValueError, match="every_n_epochs must be at least 1, got 0"):
+        Reconstructions(every_n_epochs=0)
+
+
+def test_black_is_zero_and_white_is_one_whatever_the_images_hold() -> None:
+    dim = torch.full((4, 1, 28, 28), 0.2)
+    tile = grid_picture(dim, 2, "title", scale=3)[20 + 2 : 20 + 2 + 84, 2 : 2 + 84]
+    assert (tile == 51).all(), "a picture of its own range would be white"
+    assert grid_picture(dim, 2, "t", rows=["a", "b"], heads=["0", "1"]).dtype == np.uint8
+
+
+def test_looking_puts_modes_and_random_state_back() -> None:
+    model = AE(channels=16).train()
+    model.decoder.eval()
+    before, modes = torch.get_rng_state(), [module.training for module in model.modules()]
+    with looking(model):
+        assert not any(module.training for module in model.modules())
+        assert not torch.is_grad_enabled()
+        torch.randn(5)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_class_means_and_spreads_agree_with_numpy() -> None:
+    codes, labels = torch.randn(200, 3, 4, 4), torch.arange(200) % 10
+    sevens = codes[labels == 7].numpy()
+    np.testing.assert_allclose(class_means(codes, labels)[7].numpy(), sevens.mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(class_spreads(codes, labels)[7].numpy(), sevens.std(axis=0, ddof=1), rtol=1e-4)
+
+
+def test_stored_codes_are_those_of_the_stored_weights(tmp_path: Path) -> None:
+    model, data = AE(channels=16), digits()
+    trainer = trainer_in(tmp_path, SeedEachStep(), KeepTrainingCodes())
+    trainer.fit(model, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "m.ckpt")
+    loaded = AE.load_from_checkpoint(tmp_path / "m.ckpt", map_location="cpu").eval()
+    codes, labels = loaded.training_codes.get()
+    images, expected = data.reference_images("train", 10_000)
+    with torch.no_grad():
+        torch.testing.assert_close(codes, loaded.encode(images))
+    assert torch.equal(labels, expected)
+
+
+def test_codebook_usage_counts_the_whole_set(tmp_path: Path) -> None:
+    from lit_models.vqvae import VQVAE
+
+    model, data = VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1), digits()
+    trainer = trainer_in(tmp_path, SeedEachStep(), CodebookUsage())
+    trainer.fit(model, datamodule=data)
+    with torch.no_grad():
+        counts = torch.bincount(model.eval().indices(data.images("val")[0]).flatten(), minlength=32)
+    share = counts / counts.sum()
+    assert float(trainer.callback_metrics["val/codes_used"]) == pytest.approx(float((counts > 0).float().mean()))
+    perplexity = torch.exp(-(share[share > 0] * share[share > 0].log()).sum())
+    assert float(trainer.callback_metrics["val/perplexity"]) == pytest.approx(float(perplexity), rel=1e-5)
+
+
+def test_the_manifold_grid_lies_at_the_normals_quantiles() -> None:
+    grid = quantile_grid(5).view(5, 5, 2)
+    expected = torch.special.ndtri(torch.linspace(0.02, 0.98, 5))
+    torch.testing.assert_close(grid[0, :, 0], expected)
+    torch.testing.assert_close(grid[:, 0, 1], -expected)
+
+
+def test_a_module_without_training_codes_trains_under_the_shared_callbacks(tmp_path: Path) -> None:
+    class Bare(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(784, 10)
+
+        def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
+            return torch.nn.functional.cross_entropy(self.layer(batch[0].flatten(1)), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    trainer = trainer_in(tmp_path, SeedEachStep(), KeepTrainingCodes())
+    trainer.fit(Bare(), datamodule=digits())
+    assert trainer.global_step == 2

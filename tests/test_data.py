@@ -1,0 +1,227 @@
+"""Data: every image once, in a state that can be resumed, from files that are checked."""
+
+import contextlib
+import gzip
+import itertools
+import struct
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import mnist_root, needs_mnist
+
+from datamodules import MNISTDataModule, sources
+from datamodules.loader import EvalLoader, TrainLoader
+from datamodules.sources import Split
+
+
+def numbered(n: int) -> Split:
+    """Images whose first two pixels spell their number."""
+    images = torch.zeros(n, 1, 28, 28, dtype=torch.uint8)
+    images[:, 0, 0, 0], images[:, 0, 0, 1] = torch.arange(n) // 256, torch.arange(n) % 256
+    return Split(images, (torch.arange(n) % 10).to(torch.uint8))
+
+
+def numbers(batches: list) -> list[int]:
+    return [int(round(float(image[0, 0, 0]) * 255)) * 256 + int(round(float(image[0, 0, 1]) * 255)) for images, _ in batches for image in images]
+
+
+def write_idx(folder: Path, n: int = 40, prefix: str = "", test: str = "t10k") -> None:
+    """Four small IDX files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in ("train", test):
+        images = torch.randint(256, (n, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        (folder / f"{prefix}{split}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, n, 28, 28) + images.numpy().tobytes())
+        (folder / f"{prefix}{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, n) + bytes(i % 10 for i in range(n)))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_training_image_comes_once_an_epoch_and_the_ranks_share_them(world: int) -> None:
+    data = numbered(301)
+    ranks = [numbers(list(TrainLoader(data, 60, 0, rank=rank, world=world))) for rank in range(world)]
+    seen = [number for rank in ranks for number in rank]
+    assert len(seen) == len(set(seen)) == 301 // world * world
+    assert len({len(rank) for rank in ranks}) == 1
+
+
+@pytest.mark.parametrize("n", [2, 3, 251, 1000, 1001])
+@pytest.mark.parametrize("world", [1, 2])
+def test_every_evaluation_image_counts_once_and_no_rank_waits_for_another(n: int, world: int) -> None:
+    loaders = [EvalLoader(numbered(n), 250, rank, world) for rank in range(world)]
+    batches = [list(loader) for loader in loaders]
+    assert sorted(number for rank in batches for number in numbers(rank)) == list(range(n))
+    assert {len(rank) for rank in batches} == {len(loaders[0])}
+    assert all(len(images) > 0 for rank in batches for images, _ in rank)
+
+
+def test_global_batches_do_not_depend_on_the_number_of_processes() -> None:
+    data = numbered(240)
+    alone = list(TrainLoader(data, 60, 0, "dynamic"))
+    pair = [list(TrainLoader(data, 60, 0, "dynamic", rank, 2)) for rank in (0, 1)]
+    for batch, first, second in zip(alone, *pair, strict=True):
+        together = torch.stack([first[0], second[0]], dim=1).flatten(0, 1)
+        assert torch.equal(batch[0], together)
+
+
+def test_order_changes_with_epoch_and_seed_only() -> None:
+    data = numbered(100)
+
+    def order(seed: int, epoch: int) -> list[int]:
+        loader = TrainLoader(data, 10, seed)
+        loader.set_epoch(epoch)
+        return numbers(list(loader))
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+
+
+@pytest.mark.parametrize("position", [0, 1, 3, 4, 5, 9])
+def test_a_loader_goes_on_where_its_state_was_taken(position: int) -> None:
+    whole = TrainLoader(numbered(230), 50, 0, "dynamic")  # five batches an epoch
+    stream = itertools.chain(iter(whole), iter(whole))
+    for _ in range(position):
+        next(stream)
+    state = whole.state_dict()
+    rest = [next(stream) for _ in range(10 - position)]
+    resumed = TrainLoader(numbered(230), 50, 0, "dynamic")
+    resumed.load_state_dict(state)
+    again = [batch for _ in range(3) for batch in resumed][: 10 - position]
+    assert len(again) == len(rest)
+    assert all(torch.equal(a, b) for one, other in zip(rest, again, strict=True) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("key", "other"), [("n", 231), ("batch_size", 25), ("seed", 1)])
+def test_a_state_of_other_data_is_refused(key: str, other: int) -> None:
+    state = TrainLoader(numbered(230), 50, 0).state_dict() | {key: other}
+    with pytest.raises(ValueError, match=f"{key}={other}"):
+        TrainLoader(numbered(230), 50, 0).load_state_dict(state)
+
+
+def test_digits_are_split_without_overlap_and_fill_the_unit_interval() -> None:
+    data = MNISTDataModule("digits")
+    data.setup()
+    sizes = {name: len(split.images) for name, split in data.splits.items()}
+    assert sum(sizes.values()) == 1797
+    assert sizes["test"] == 359
+    seen = [image.numpy().tobytes() for split in data.splits.values() for image in split.images]
+    assert len(set(seen)) > 1790  # a few of the 1,797 are equal in themselves
+    images, labels = data.images("train")
+    assert images.shape[1:] == (1, 28, 28)
+    assert images.min() == 0.0
+    assert 0.95 < images.max() <= 1.0
+    assert set(labels.tolist()) == set(range(10))
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_binarised_pixels_are_on_as_often_as_they_are_grey(mode: str) -> None:
+    grey, binary = MNISTDataModule("digits"), MNISTDataModule("digits", binarize=mode, batch_size=2000)
+    grey.setup()
+    binary.setup()
+    expected = grey.images("val")[0].mean()
+    assert set(binary.images("val")[0].unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(binary.images("val")[0].mean(), expected, rtol=0.02, atol=0)
+    loader = binary.train_dataloader()
+    loader.shuffled = [next(iter(loader))[0], next(iter(loader))[0]]
+    first, second = (batch.sum(dim=0) for batch in loader.shuffled)
+    assert torch.equal(first, second) == (mode == "static")
+
+
+def test_limit_takes_no_more_than_it_says() -> None:
+    data = MNISTDataModule("digits", limit=100)
+    data.setup()
+    assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 100, "train": 100, "test": 100}
+
+
+def test_reference_images_are_the_same_at_every_call() -> None:
+    data = MNISTDataModule("digits", binarize="dynamic")
+    data.setup()
+    first, second = data.reference_images("train", 50), data.reference_images("train", 50)
+    assert torch.equal(first[0], second[0])
+    assert torch.equal(data.reference_images("train", 20)[0], first[0][:20])
+
+
+@pytest.mark.parametrize(("dataset", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
+def test_idx_files_of_the_family_are_read(dataset: str, folder: str, tmp_path: Path) -> None:
+    write_idx(tmp_path / folder / "raw")
+    data = MNISTDataModule(dataset, root=str(tmp_path))
+    data.setup()
+    assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 4, "train": 36, "test": 40}
+
+
+def test_emnist_is_turned_upright(tmp_path: Path) -> None:
+    write_idx(tmp_path / "EMNIST" / "raw", prefix="emnist-digits-", test="test")
+    data = MNISTDataModule("emnist_digits", root=str(tmp_path))
+    data.setup()
+    raw = (tmp_path / "EMNIST" / "raw" / "emnist-digits-test-images-idx3-ubyte").read_bytes()[16 : 16 + 784]
+    lying = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(28, 28)
+    assert torch.equal(data.splits["test"].images[0, 0], lying.T)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("train-images-idx3-ubyte", lambda raw: raw[:-100], "expected 31376 bytes for 40 items, found 31276"),
+        ("train-images-idx3-ubyte", lambda raw: raw[:5], "expected an IDX header of 16 bytes, found 5"),
+        ("train-images-idx3-ubyte", lambda raw: gzip.compress(raw), "expected an IDX file of kind 0x0803"),
+        ("train-images-idx3-ubyte", lambda raw: struct.pack(">4I", 0x803, 40, 32, 32) + raw[16:], r"expected items of shape \(28, 28\), found \(32, 32\)"),
+        ("t10k-labels-idx1-ubyte", lambda raw: struct.pack(">2I", 0x801, 39) + raw[8:-1], "expected 40 labels, one for each image of .*, found 39"),
+        ("t10k-labels-idx1-ubyte", lambda raw: raw[:-1] + b"\x0b", "expected labels 0 to 9, found 11"),
+    ],
+    ids=["truncated", "no header", "still packed", "other shape", "too few labels", "label 11"],
+)  # fmt: skip
+def test_damaged_files_are_refused_by_name(file: str, change, said: str, tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    write_idx(raw)
+    (raw / file).write_bytes(change((raw / file).read_bytes()))
+    with pytest.raises(ValueError, match=f"{file}: {said}"):
+        MNISTDataModule("mnist", root=str(tmp_path)).setup()
+
+
+def out_of_reach(urls: list[str]) -> None:
+    raise OSError("no route")
+
+
+def test_without_data_or_fallback_there_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_probe", out_of_reach)
+    with pytest.raises(FileNotFoundError, match=r"mnist is not in .* could not be downloaded \(no route\): set MNIST_ROOT"):
+        MNISTDataModule("mnist", root=str(tmp_path)).prepare_data()
+
+
+def test_the_fallback_is_taken_with_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_probe", out_of_reach)
+    data = MNISTDataModule("mnist", root=str(tmp_path), fallback="digits")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data.prepare_data()
+        data.setup()
+    assert len([w for w in caught if "taking digits instead" in str(w.message)]) == 1
+    assert data.state_dict() == {"dataset": "digits"}
+    with pytest.raises(ValueError, match="trained on mnist, this run has digits"):
+        data.load_state_dict({"dataset": "mnist"})
+
+
+def test_a_mirror_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PATIENCE", 0.3)
+    monkeypatch.setattr(sources.urllib.request, "urlopen", lambda *args, **options: time.sleep(1) or contextlib.nullcontext())
+    with pytest.raises(OSError, match="no answer"):
+        sources._probe(["https://nowhere.invalid/"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [({"batch_size": 0}, "batch_size must be at least 1, got 0"), ({"limit": 0}, "limit must be at least 1 or null"), ({"dataset": "mnits"}, "dataset must be one of mnist, .*got 'mnits'")],
+)  # fmt: skip
+def test_bad_arguments_are_refused(arguments: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        MNISTDataModule(**arguments).prepare_data()
+
+
+@needs_mnist
+def test_mnist_has_its_55000_5000_10000_images_and_its_pixel_variance() -> None:
+    data = MNISTDataModule("mnist", root=str(mnist_root()))
+    data.setup()
+    assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 5000, "train": 55000, "test": 10000}
+    assert abs(float(data.images("train")[0].var()) - 0.0949) < 0.0005

@@ -1,0 +1,65 @@
+"""Losses against references, and on one scale."""
+
+import pytest
+import torch
+from torch.distributions import Bernoulli, Normal, kl_divergence
+
+from lit_models.losses import (
+    PIXEL_VARIANCE,
+    PIXELS,
+    bernoulli_loss,
+    commitment_loss,
+    gaussian_kl,
+    gaussian_nll,
+    is_binary,
+    negative_log_likelihood,
+    squared_error,
+)
+
+
+def test_kl_agrees_with_torch_distributions() -> None:
+    mean, log_var = torch.randn(2, 8, 16)
+    expected = kl_divergence(Normal(mean, (0.5 * log_var).exp()), Normal(0.0, 1.0)).sum(dim=1)
+    torch.testing.assert_close(gaussian_kl(mean, log_var), expected)
+
+
+def test_bernoulli_loss_is_the_negative_log_probability_of_binary_pixels() -> None:
+    logits, images = torch.randn(4, 1, 28, 28), torch.rand(4, 1, 28, 28).round()
+    expected = -Bernoulli(logits=logits).log_prob(images).sum(dim=(1, 2, 3))
+    torch.testing.assert_close(bernoulli_loss(logits, images), expected)
+
+
+def test_gaussian_nll_agrees_with_torch_distributions() -> None:
+    means, images, log_var = torch.rand(4, 1, 28, 28), torch.rand(4, 1, 28, 28), torch.tensor(-2.0)
+    expected = -Normal(means, (0.5 * log_var).exp()).log_prob(images).sum(dim=(1, 2, 3))
+    torch.testing.assert_close(gaussian_nll(means, images, log_var), expected)
+
+
+def test_code_likelihood_is_a_sum_of_cross_entropies() -> None:
+    logits, codes = torch.randn(3, 5, 7), torch.randint(7, (3, 5))
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), codes.flatten(), reduction="none").view(3, 5).sum(dim=1)
+    torch.testing.assert_close(negative_log_likelihood(logits, codes), expected)
+
+
+@pytest.mark.parametrize("batch", [1, 16, 64])
+@pytest.mark.parametrize("dim", [2, 16])
+@pytest.mark.parametrize("grid", [4, 5, 7])
+def test_commitment_keeps_the_papers_ratio_at_every_batch_codebook_and_grid(batch: int, dim: int, grid: int) -> None:
+    vectors, offset = torch.randn(batch, dim, grid, grid), 0.3
+    images = torch.rand(batch, 1, 28, 28)
+    ours = squared_error(images + 0.1, images).mean(), commitment_loss(vectors, vectors + offset).mean()
+    papers = torch.tensor(0.1**2 / PIXEL_VARIANCE), torch.tensor(0.25 * offset**2)
+    torch.testing.assert_close(ours[1] / ours[0], papers[1] / papers[0])
+    torch.testing.assert_close(ours[0], papers[0] * PIXELS * PIXEL_VARIANCE)
+
+
+def test_losses_refuse_to_broadcast() -> None:
+    with pytest.raises(ValueError, match="must share a shape"):
+        squared_error(torch.zeros(4, 1, 28, 28), torch.zeros(1, 1, 28, 28))
+    with pytest.raises(ValueError, match="must share a shape"):
+        gaussian_kl(torch.zeros(4, 8), torch.zeros(4, 1))
+
+
+def test_only_zeros_and_ones_count_as_binary() -> None:
+    assert is_binary(torch.rand(2, 1, 28, 28).round())
+    assert not is_binary(torch.rand(2, 1, 28, 28))

@@ -1,0 +1,188 @@
+"""Stopping and going on gives what an unbroken run gives, bit for bit: weights, buffers, optimiser, curves."""
+
+import csv
+import signal
+from pathlib import Path
+
+import pytest
+from conftest import MODELS, assert_equal, run_process, state_of
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util import tensor_util
+
+# Stops the run from inside, as a person would from outside; stands beside the user's YAML, as a class of their own does.
+STOPPER = """
+import os
+from lightning.pytorch import Callback
+
+class StopAt(Callback):
+    def __init__(self, step: int, signal: int = 15):
+        self.step, self.signal = step, signal
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step - 1:
+            os.kill(os.getpid(), self.signal)
+"""
+
+
+def curves(run: Path) -> dict[tuple[str, int], list[float]]:
+    """Values of each (tag, step) over all event files; more than one would be a doubled point."""
+    points: dict[tuple[str, int], list[float]] = {}
+    for file in sorted(run.glob("events.*")):
+        for event in EventFileLoader(str(file)).Load():
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith("best/"):
+                    points.setdefault((value.tag, event.step), []).append(float(tensor_util.make_ndarray(value.tensor)))
+    return points
+
+
+def pictures(run: Path) -> list[tuple[str, int]]:
+    found = []
+    for file in sorted(run.glob("events.*")):
+        for event in EventFileLoader(str(file)).Load():
+            found += [(value.tag, event.step) for value in event.summary.value if value.metadata.plugin_data.plugin_name == "images"]
+    return sorted(found)
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as stream:
+        return [{key: value for key, value in row.items() if value != ""} for row in csv.DictReader(stream)]
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    assert_equal(state_of(first / "checkpoints" / "last.ckpt"), state_of(second / "checkpoints" / "last.ckpt"))
+    assert_equal(state_of(first / "checkpoints" / "best.ckpt"), state_of(second / "checkpoints" / "best.ckpt"))
+    one, other = curves(first), curves(second)
+    assert one
+    assert one == other
+    # Lightning writes the epoch beside the metrics of training and again beside those of validation.
+    assert all(len(values) == 1 for (tag, _), values in one.items() if tag != "epoch")
+    assert rows(first) == rows(second)
+
+
+OFTEN = ["--trainer.log_every_n_steps=1"]
+
+
+@pytest.fixture
+def stop_at(tmp_path: Path):
+    (tmp_path / "stopper.py").write_text(STOPPER)
+
+    def words(step: int, number: int = signal.SIGTERM) -> list[str]:
+        return ["--trainer.callbacks+=stopper.StopAt", f"--trainer.callbacks.step={step}", f"--trainer.callbacks.signal={int(number)}"]
+
+    return words
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_after_an_epoch(model: str, fit, tmp_path: Path) -> None:
+    assert fit(model, "--trainer.max_epochs=3", *OFTEN) == 0
+    assert fit(model, "--trainer.max_epochs=1", *OFTEN) == 0
+    assert fit(model, "--trainer.max_epochs=3", *OFTEN, "--ckpt_path=last") == 0
+    first, second = (tmp_path / "logs" / model / "digits" / f"version_{number}" for number in (0, 1))
+    assert not (second.parent / "version_2").exists(), "a resumed run stays in its folder"
+    assert_same_run(first, second)
+
+
+@pytest.mark.parametrize("step", [2, 4, 5, 7, 8, 11])  # inside, at the end of an epoch, inside the VQ-VAE's change of phase
+@pytest.mark.parametrize("model", MODELS)
+def test_after_a_signal(model: str, step: int, fit, stop_at, tmp_path: Path) -> None:
+    if model != "vqvae" and step not in (2, 7):
+        pytest.skip("the codebook's model is stopped everywhere, the others inside two epochs")
+    assert fit(model, "--trainer.max_epochs=3", *OFTEN) == 0
+    with pytest.raises(SystemExit) as stopped:
+        fit(model, "--trainer.max_epochs=3", *OFTEN, *stop_at(step))
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert fit(model, "--trainer.max_epochs=3", *OFTEN, "--ckpt_path=last") == 0
+    runs = tmp_path / "logs" / model / "digits"
+    assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
+    assert_same_run(runs / "version_0", runs / "version_1")
+
+
+def test_a_run_that_is_not_resumed_differs_from_another_seed(fit, tmp_path: Path) -> None:
+    """The control: equality above is not a matter of comparing nothing."""
+    fit("ae", "--trainer.max_epochs=1")
+    fit("ae", "--trainer.max_epochs=1", "--seed_everything=1")
+    runs = tmp_path / "logs" / "ae" / "digits"
+    with pytest.raises(AssertionError):
+        assert_same_run(runs / "version_0", runs / "version_1")
+
+
+def test_looking_does_not_touch(fit, tmp_path: Path) -> None:
+    fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
+    fit("vqvae", "--trainer.max_epochs=2", *OFTEN, figures=True)
+    runs = tmp_path / "logs" / "vqvae"
+    bare, shown = runs / "digits" / "version_0", runs / "digits" / "version_1"
+    assert_equal(state_of(bare / "checkpoints" / "last.ckpt"), state_of(shown / "checkpoints" / "last.ckpt"))
+    assert pictures(shown)
+    assert not pictures(bare)
+
+
+def test_pictures_are_not_doubled_by_a_resume(fit, stop_at, tmp_path: Path) -> None:
+    fit("vae", "--trainer.max_epochs=2", figures=True)
+    with pytest.raises(SystemExit):
+        fit("vae", "--trainer.max_epochs=2", *stop_at(6), figures=True)
+    fit("vae", "--trainer.max_epochs=2", "--ckpt_path=last", figures=True)
+    runs = tmp_path / "logs" / "vae" / "digits"
+    assert pictures(runs / "version_0") == pictures(runs / "version_1")
+    assert len(set(pictures(runs / "version_1"))) == len(pictures(runs / "version_1"))
+
+
+def test_what_was_logged_after_the_checkpoint_is_taken_back(fit, tmp_path: Path) -> None:
+    """A crash leaves points beyond the last checkpoint: they are logged again, and stand there once."""
+    fit("ae", "--trainer.max_epochs=3", *OFTEN)
+    run = tmp_path / "logs" / "ae" / "digits" / "version_0"
+    before, table = curves(run), rows(run)
+    fit("ae", "--trainer.max_epochs=1", *OFTEN)
+    early = (run.parent / "version_1" / "checkpoints" / "last.ckpt").read_bytes()
+    (run / "checkpoints" / "last.ckpt").write_bytes(early)  # as if the run had died in epoch 3
+    fit("ae", "--trainer.max_epochs=3", *OFTEN, f"--ckpt_path={run}")
+    assert curves(run) == before
+    assert rows(run) == table
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_a_signal_leaves_a_checkpoint_and_its_exit_code(number: int, code: int, fit, stop_at, tmp_path: Path, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        fit("ae", "--trainer.max_epochs=3", *stop_at(3, number))
+    assert stopped.value.code == code
+    last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    assert state_of(last)["global_step"] == 3
+    assert f"stopped by {signal.Signals(number).name} after 3 steps" in capsys.readouterr().out
+
+
+def test_a_run_can_be_prolonged_and_its_schedule_does_not_depend_on_its_length(fit, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    assert fit("ae", "--trainer.max_epochs=1", "--ckpt_path=last") == 2
+    assert "prolong it" in capsys.readouterr().err
+    assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last") == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: Path) -> None:
+    """Real DDP through the installed command; each rank writes down what it holds at the end."""
+    from conftest import DIGITS, SMALL
+
+    (tmp_path / "witness.py").write_text(
+        "import hashlib, torch\n"
+        "from pathlib import Path\n"
+        "from lightning.pytorch import Callback\n"
+        "class Witness(Callback):\n"
+        "    def on_train_end(self, trainer, pl_module):\n"
+        "        state = {k: v for k, v in pl_module.state_dict().items() if torch.is_tensor(v)}\n"
+        "        digest = {k: hashlib.sha256(v.numpy().tobytes()).hexdigest() for k, v in state.items()}\n"
+        "        noise = float(torch.rand(()))\n"
+        "        torch.save([digest, noise, pl_module.training_codes.get_extra_state()], f'rank_{trainer.global_rank}.pt')\n"
+    )
+    words = [*DIGITS, *SMALL[model], "--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.max_epochs=2"]
+    done = run_process("fit", "--config", model, *words, "--trainer.callbacks+=witness.Witness", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    import torch
+
+    (first, noise, codes), (second, other_noise, other_codes) = (torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first == second
+    assert len(first) > 10
+    assert_equal(codes, other_codes)
+    assert noise != other_noise, "each rank has noise of its own"
+    runs = list((tmp_path / "logs" / model / "digits").iterdir())
+    assert [run.name for run in runs] == ["version_0"]
+    assert (runs[0] / "checkpoints" / "best.ckpt").is_file()
+    assert "Warning" not in done.stderr
