@@ -27,9 +27,7 @@ class Latents(Figure):
 
     needs = (CanEncode, HasTrainingCodes)
 
-    def __init__(
-        self, method: Literal["pca", "tsne"] = "pca", n: int = 3000, projector: int = 1000, every_n_epochs: int = 1
-    ) -> None:
+    def __init__(self, method: Literal["pca", "tsne"] = "pca", n: int = 3000, projector: int = 1000, every_n_epochs: int = 1) -> None:
         super().__init__(every_n_epochs)
         self.method, self.n, self.projector = method, n, projector
 
@@ -49,7 +47,7 @@ class Latents(Figure):
         for digit in sorted(set(digits.tolist())):
             colour = f"C{digit}"
             own = flat[digits == digit]
-            panel.scatter(*own.T, s=4, color=colour, alpha=0.5, linewidths=0)
+            panel.scatter(*own.T, s=9, color=colour, alpha=0.6, linewidths=0)
             panel.text(*own.mean(axis=0), str(digit), ha="center", va="center", color="white", weight="bold",
                        bbox={"boxstyle": "circle", "facecolor": colour, "edgecolor": "black"})  # fmt: skip
         panel.set(xlabel=axes[0], ylabel=axes[1], title=caption(trainer, f"codes of {len(flat)} training images"))

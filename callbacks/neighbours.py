@@ -17,9 +17,7 @@ class Neighbours(Figure):
 
     needs = (CanEncode, CanDecode, HasTrainingCodes)
 
-    def __init__(
-        self, sigmas: tuple[float, ...] = (0.25, 0.5, 1.0, 1.5, 2.0), seed: int = 0, every_n_epochs: int = 1
-    ) -> None:
+    def __init__(self, sigmas: tuple[float, ...] = (0.25, 0.5, 1.0, 1.5, 2.0), seed: int = 0, every_n_epochs: int = 1) -> None:
         super().__init__(every_n_epochs)
         self.sigmas, self.seed = sigmas, seed
 

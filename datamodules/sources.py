@@ -37,8 +37,7 @@ def raw_files(dataset: str, root: Path) -> dict[str, tuple[Path, Path]]:
     names = {"train": "train", "test": "test" if dataset == "emnist_digits" else "t10k"}
     prefix = "emnist-digits-" if dataset == "emnist_digits" else ""
     return {
-        split: (folder / f"{prefix}{name}-images-idx3-ubyte", folder / f"{prefix}{name}-labels-idx1-ubyte")
-        for split, name in names.items()
+        split: (folder / f"{prefix}{name}-images-idx3-ubyte", folder / f"{prefix}{name}-labels-idx1-ubyte") for split, name in names.items()
     }
 
 
@@ -66,7 +65,9 @@ def provide(dataset: str, root: Path, fallback: str | None) -> tuple[str, str | 
     except (OSError, RuntimeError) as error:
         reason = f"{dataset} is not in {root}/ and could not be downloaded ({error})"
         if fallback is None:
-            raise FileNotFoundError(f"{reason}: set MNIST_ROOT (or --data.root) to a folder that holds it, or take --data.dataset digits") from error
+            raise FileNotFoundError(
+                f"{reason}: set MNIST_ROOT (or --data.root) to a folder that holds it, or take --data.dataset digits"
+            ) from error
         return fallback, reason
 
 

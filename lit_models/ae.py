@@ -59,9 +59,7 @@ class AE(LightningModule):
         images, _ = batch
         seen = images + self.noise * torch.randn_like(images) if self.noise and stage == "train" else images
         loss = squared_error(self.reconstruct(seen), images).mean()
-        self.log_dict(
-            {f"{stage}/loss": loss, f"{stage}/mse": loss / PIXELS}, sync_dist=stage != "train", batch_size=len(images)
-        )
+        self.log_dict({f"{stage}/loss": loss, f"{stage}/mse": loss / PIXELS}, sync_dist=stage != "train", batch_size=len(images))
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -46,9 +46,7 @@ class HasPriors(Protocol):
     @property
     def priors(self) -> tuple[str, ...]: ...
 
-    def sample(
-        self, n: int, labels: Tensor | None = None, generator: Generator | None = None, prior: str | None = None
-    ) -> Tensor: ...
+    def sample(self, n: int, labels: Tensor | None = None, generator: Generator | None = None, prior: str | None = None) -> Tensor: ...
 
 
 @runtime_checkable

@@ -70,9 +70,7 @@ class Decoder(nn.Module):
 
     def __init__(self, in_features: int, channels: int = 64, blocks: int = 1) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(in_features, 49 * channels), nn.Unflatten(1, (channels, 7, 7)), pixel_head(channels, blocks)
-        )
+        self.net = nn.Sequential(nn.Linear(in_features, 49 * channels), nn.Unflatten(1, (channels, 7, 7)), pixel_head(channels, blocks))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -104,9 +102,7 @@ class GridDecoder(nn.Module):
 
     def __init__(self, dim: int, grid: int, channels: int = 64, blocks: int = 1) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.ConvTranspose2d(dim, channels, **grid_kernel(grid)), pixel_head(channels, blocks)
-        )
+        self.net = nn.Sequential(nn.ConvTranspose2d(dim, channels, **grid_kernel(grid)), pixel_head(channels, blocks))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, codes: Tensor) -> Tensor:

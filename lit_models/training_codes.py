@@ -34,8 +34,7 @@ class TrainingCodes(nn.Module):
         """Codes and labels; RuntimeError before any were kept."""
         if self.codes is None or self.labels is None:
             raise RuntimeError(
-                "no codes of training images are stored in this model: train it with callbacks.KeepTrainingCodes"
-                " (configs/base.yaml has it)"
+                "no codes of training images are stored in this model: train it with callbacks.KeepTrainingCodes (configs/base.yaml has it)"
             )
         codes = self.codes if self.codes.is_floating_point() else self.codes.long()
         return codes.to(device), self.labels.long().to(device)

@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from lit_models.labels import check_labels
 from lit_models.losses import PIXELS, commitment_loss, negative_log_likelihood, squared_error
 from lit_models.networks import GridDecoder, GridEncoder
-from lit_models.prior import CodePrior, draw
+from lit_models.prior import CodePrior
 from lit_models.quantiser import VectorQuantiser
 from lit_models.schedules import warmup_cosine
 from lit_models.training_codes import TrainingCodes
@@ -158,9 +158,7 @@ class VQVAE(LightningModule):
     def classes(self) -> int | None:
         return None if self.priors[0] == "uniform" else 10
 
-    def sample(
-        self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None, prior: str | None = None
-    ) -> Tensor:
+    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None, prior: str | None = None) -> Tensor:
         """Decodes codes drawn from a prior; classes without labels are drawn as often as training images have them."""
         prior = prior or self.priors[0]
         if prior not in self.priors:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -77,10 +77,10 @@ def bare_config(model: str) -> Path:
     return file
 
 
-def run_process(*words: object, cwd: Path, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_process(*words: object, cwd: Path, start: Sequence[object] = ()) -> subprocess.CompletedProcess[str]:
     """The installed command in a process of its own, one thread each."""
-    command = [str(Path(sys.executable).parent / "lightning"), *map(str, words)]
-    env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
+    command = [str(word) for word in (*(start or [Path(sys.executable).parent / "lightning"]), *words)]
+    env, timeout = os.environ | {"OMP_NUM_THREADS": "1"}, 240
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
 
 

@@ -22,10 +22,8 @@ FIGURES = [Centroids, CodebookUsage, Latents, Neighbours, Reconstructions, Sampl
 
 
 def trainer_in(folder: Path, *callbacks: object, epochs: int = 1) -> Trainer:
-    return Trainer(
-        accelerator="cpu", max_epochs=epochs, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        default_root_dir=folder, callbacks=list(callbacks), num_sanity_val_steps=0, log_every_n_steps=1,
-    )  # fmt: skip
+    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
+    return Trainer(accelerator="cpu", max_epochs=epochs, default_root_dir=folder, callbacks=list(callbacks), log_every_n_steps=1, **quiet)
 
 
 def digits() -> MNISTDataModule:
@@ -34,7 +32,9 @@ def digits() -> MNISTDataModule:
 
 @pytest.mark.parametrize("figure", FIGURES)
 def test_a_figure_says_which_verb_a_model_lacks(figure: type, tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=rf"{figure.__name__} needs (Can|Has)\w+, which Classifier lacks: drop {figure.__name__} from the config"):
+    with pytest.raises(
+        TypeError, match=rf"{figure.__name__} needs (Can|Has)\w+, which Classifier lacks: drop {figure.__name__} from the config"
+    ):
         trainer_in(tmp_path, figure()).fit(Classifier(channels=16), datamodule=digits())
 
 
@@ -42,7 +42,16 @@ def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Pat
     figures = [Reconstructions(n=16), Samples(n=16), Centroids(), Neighbours(), Traversal(steps=5), Latents(n=100)]
     trainer_in(tmp_path, SeedEachStep(), KeepTrainingCodes(), *figures, epochs=2).fit(VAE(latent_dim=2, channels=16), datamodule=digits())
     tags = {str(file.parent.relative_to(tmp_path / "figures")) for file in tmp_path.rglob("epoch_0002.png")}
-    expected = {"reconstructions", "samples/grid", "centroids/means", "centroids/noise", "neighbours", "traversal/lines", "traversal/manifold", "latents/plane"}
+    expected = {
+        "reconstructions",
+        "samples/grid",
+        "centroids/means",
+        "centroids/noise",
+        "neighbours",
+        "traversal/lines",
+        "traversal/manifold",
+        "latents/plane",
+    }
     assert tags == expected
     pictures = [np.asarray(Image.open(tmp_path / f"figures/reconstructions/epoch_000{epoch}.png")) for epoch in (1, 2)]
     row = slice(20, 20 + 58)  # the first row of originals below the title

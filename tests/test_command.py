@@ -114,7 +114,7 @@ def test_overlays_go_with_any_model(overlay: str, fit, tmp_path: Path) -> None:
 
 MISTAKES = {
     "key": (["--model.init_args.latent_dimm=3"], "latent_dim"),
-    "trainer key": (["--trainer.max_epoch=3"], "max_epochs"),
+    "trainer key": (["--trainer.max_epohcs=3"], "max_epochs"),
     "data key": (["--data.init_args.batchsize=3"], "batch_size"),
     "option": (["--sed_everything=3"], "seed_everything"),
     "class": (["--model=lit_models.ae.AEE"], "AE"),
@@ -174,7 +174,9 @@ def test_no_data_is_answered_in_three_lines(lightning, tmp_path: Path, capsys, m
     assert not (tmp_path / "logs").exists()
 
 
-def test_where_mnist_is_not_to_be_had_a_run_says_so_once_and_takes_the_digits(lightning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_mnist_is_not_to_be_had_a_run_says_so_once_and_takes_the_digits(
+    lightning, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from datamodules import sources
 
     monkeypatch.setattr(sources.urllib.request, "urlopen", lambda *args, **options: (_ for _ in ()).throw(OSError("no route")))

@@ -103,7 +103,10 @@ def test_gradients_reach_every_parameter_by_the_end_of_training(name: str, monke
 
 
 def test_a_saved_model_gives_the_same_outputs(model: LightningModule, tmp_path: Path) -> None:
-    torch.save({"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams), "pytorch-lightning_version": "2.6.6"}, tmp_path / "m.ckpt")
+    torch.save(
+        {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams), "pytorch-lightning_version": "2.6.6"},
+        tmp_path / "m.ckpt",
+    )
     loaded = type(model).load_from_checkpoint(tmp_path / "m.ckpt", map_location="cpu").eval()
     images = torch.rand(4, 1, 28, 28)
     with torch.no_grad():
@@ -139,7 +142,9 @@ def test_vae_warmup_scales_only_the_kl(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(loss, logged["train/reconstruction"] + 0.5 * logged["train/kl"])
 
 
-@pytest.mark.parametrize(("likelihood", "images", "proper"), [("bernoulli", "grey", False), ("bernoulli", "binary", True), ("gaussian", "grey", True)])
+@pytest.mark.parametrize(
+    ("likelihood", "images", "proper"), [("bernoulli", "grey", False), ("bernoulli", "binary", True), ("gaussian", "grey", True)]
+)
 def test_an_elbo_is_logged_only_where_it_is_one(likelihood: str, images: str, proper: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: dict[str, torch.Tensor] = {}
     model = VAE(channels=16, likelihood=likelihood).eval()
@@ -185,7 +190,7 @@ def test_vqvae_draws_from_the_prior_that_is_named() -> None:
         assert model.sample(4, prior=prior).shape == (4, 1, 28, 28)
     with pytest.raises(ValueError, match="takes no labels"):
         model.sample(4, torch.arange(4), prior="uniform")
-    with pytest.raises(ValueError, match="prior must be one of autoregressive, frequencies, uniform .* got 'gaussian'"):
+    with pytest.raises(ValueError, match=r"prior must be one of autoregressive, frequencies, uniform .* got 'gaussian'"):
         model.sample(4, prior="gaussian")
     model.prior_begun.fill_(False)
     assert model.priors == ("frequencies", "uniform")

@@ -2,10 +2,12 @@
 
 import csv
 import signal
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import MODELS, assert_equal, run_process, state_of
+import torch
+from conftest import DIGITS, MODELS, SMALL, assert_equal, run_process, state_of
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
@@ -159,8 +161,6 @@ def test_a_run_can_be_prolonged_and_its_schedule_does_not_depend_on_its_length(f
 @pytest.mark.parametrize("model", MODELS)
 def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: Path) -> None:
     """Real DDP through the installed command; each rank writes down what it holds at the end."""
-    from conftest import DIGITS, SMALL
-
     (tmp_path / "witness.py").write_text(
         "import hashlib, torch\n"
         "from pathlib import Path\n"
@@ -175,9 +175,9 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
     words = [*DIGITS, *SMALL[model], "--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.max_epochs=2"]
     done = run_process("fit", "--config", model, *words, "--trainer.callbacks+=witness.Witness", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    import torch
-
-    (first, noise, codes), (second, other_noise, other_codes) = (torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in (0, 1))
+    (first, noise, codes), (second, other_noise, other_codes) = (
+        torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in (0, 1)
+    )
     assert first == second
     assert len(first) > 10
     assert_equal(codes, other_codes)
@@ -186,3 +186,23 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
     assert [run.name for run in runs] == ["version_0"]
     assert (runs[0] / "checkpoints" / "best.ckpt").is_file()
     assert "Warning" not in done.stderr
+
+
+def test_a_signal_to_one_of_two_processes_stops_both_and_one_goes_on_alone(fit, tmp_path: Path) -> None:
+    (tmp_path / "stopper.py").write_text(STOPPER.replace("if trainer", "if trainer.global_rank == 0 and trainer"))
+    words = [*DIGITS, *SMALL["ae"], "--trainer.max_epochs=3", "--trainer.callbacks+=stopper.StopAt", "--trainer.callbacks.step=6"]
+    done = run_process("fit", "--config", "ae", "--config", "ddp", *words, cwd=tmp_path)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
+    last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    assert state_of(last)["global_step"] == 6
+    assert fit("ae", "--trainer.max_epochs=3", "--ckpt_path=last") == 0
+    assert state_of(last)["global_step"] == 12
+
+
+def test_processes_started_by_torchrun_train_in_one_folder(tmp_path: Path) -> None:
+    start = [Path(sys.executable).parent / "torchrun", "--nproc_per_node=2", "--master_port=29611", "-m", "lit_models", "fit"]
+    words = ["--config", "ae", "--config", "ddp", *DIGITS, *SMALL["ae"], "--trainer.max_epochs=1"]
+    done = run_process(*words, cwd=tmp_path, start=start)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [run.name for run in (tmp_path / "logs" / "ae" / "digits").iterdir()] == ["version_0"]
+    assert (tmp_path / "logs" / "ae" / "digits" / "version_0" / "figures" / "samples" / "grid" / "epoch_0001.png").is_file()

@@ -24,6 +24,8 @@ class Parser(LightningArgumentParser):
     """Errors in three lines, where jsonargparse prints 47 lines of usage before them."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        if not self.exit_on_error:  # one of several attempts to make sense of a value
+            super().error(message, ex)
         raise explain_parse_error(message) from ex
 
 
@@ -162,7 +164,10 @@ class Command(LightningCLI):
             print(f"weights  {file}", flush=True)
 
     def _resume(self, step: int, loops: dict[str, Any]) -> None:
-        if self.trainer.max_epochs not in (None, -1) and loops["fit_loop"]["epoch_progress"]["current"]["processed"] >= self.trainer.max_epochs:
+        if (
+            self.trainer.max_epochs not in (None, -1)
+            and loops["fit_loop"]["epoch_progress"]["current"]["processed"] >= self.trainer.max_epochs
+        ):
             raise UserError(
                 f"expected --trainer.max_epochs above the {self.trainer.max_epochs} that {self.checkpoint} has been trained for",
                 f"got {self.trainer.max_epochs}",

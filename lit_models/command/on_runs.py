@@ -43,7 +43,11 @@ def load(checkpoint: Path, named: str | None) -> tuple[LightningModule, dict[str
 
 def data_of(saved: dict[str, Any], root: str | None) -> MNISTDataModule:
     if saved.get("run", {}).get("data", "").split(".")[-1] != MNISTDataModule.__name__:
-        raise UserError("expected a run on datamodules.MNISTDataModule", f"got {saved.get('run', {}).get('data')}", "use lightning validate with its config")
+        raise UserError(
+            "expected a run on datamodules.MNISTDataModule",
+            f"got {saved.get('run', {}).get('data')}",
+            "use lightning validate with its config",
+        )
     return MNISTDataModule(**saved["datamodule_hyper_parameters"] | {"dataset": saved["run"]["dataset"], "root": root})
 
 
@@ -106,12 +110,20 @@ def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) 
     options = {}
     if given.prior is not None:
         if not isinstance(model, HasPriors) or given.prior not in model.priors:
-            known = f"one of {', '.join(model.priors)}" if isinstance(model, HasPriors) else f"none: {type(model).__name__} has one way to be sampled"
+            known = (
+                f"one of {', '.join(model.priors)}"
+                if isinstance(model, HasPriors)
+                else f"none: {type(model).__name__} has one way to be sampled"
+            )
             raise UserError(f"--prior expected {known}", f"got {given.prior}")
         options["prior"] = given.prior
     classes = None if given.prior == "uniform" else model.classes
     if classes is None and given.label is not None:
-        raise UserError("--label expected a model that takes labels", f"got {type(model).__name__}", "draw around the class centroid instead: add --noise 0.5")
+        raise UserError(
+            "--label expected a model that takes labels",
+            f"got {type(model).__name__}",
+            "draw around the class centroid instead: add --noise 0.5",
+        )
     labels = None if classes is None else _labels(given, classes)
     source = f", codes {given.prior or model.priors[0]}" if isinstance(model, HasPriors) else ""
     return model.sample(given.num, labels, generator, **options), labels, f"samples of {type(model).__name__}{source}"

@@ -1,44 +1,62 @@
 """jsonargparse's messages in three lines, with the nearest name that exists."""
 
+import inspect
 import re
+from collections.abc import Iterator
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
 from lit_models.command.errors import UserError, did_you_mean
 
+HELP = "lightning fit --help lists all options"
+TOP = ("config", "model", "data", "trainer", "seed_everything", "ckpt_path", "weights", "class_path", "init_args")
+
 
 def explain_parse_error(message: str) -> UserError:
-    """What was expected, what came, what to do."""
+    """What was expected (the nearest match suggested), what came, what to do."""
     text = " ".join(message.split())
-    for pattern, answer in PATTERNS:
-        if found := re.search(pattern, text):
-            return answer(found)
-    return UserError(text[:400], "", "lightning fit --help lists all options")
+    if found := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: (\S+)", text):
+        key = (found[1] or found[2]).lstrip("-").split("=")[0]
+        owner = "trainer" if key.startswith("trainer.") else ""
+        known = [name for name in parameters(owner)]
+        return UserError("expected a key that exists", f"got {key!r}", did_you_mean(key.split(".")[-1], known) or HELP)
+    if found := re.search(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.+?)(?: - |$)', text):
+        return UserError(f"{found[1]} expected {readable(found[2])}", f"got {found[3]}", HELP)
+    if found := re.search(r"Problem with given class_path '([^']+)': (.+?)(?: - |$)", text):
+        return UserError(
+            "expected a class that can be imported", f"got {found[1]}: {found[2]}"[:300], did_you_mean(found[1], class_paths()) or HELP
+        )
+    if found := re.search(r'Parser key "([^"]+)":.*Subtypes: [\[(](.+?)[\])] Errors:.*Given value: (.+)$', text):
+        return UserError(f"{found[1]} expected {readable(found[2])}", f"got {found[3]}"[:300], HELP)
+    return UserError(text[:300], "", HELP)
 
 
-def _unknown_key(found: re.Match[str]) -> UserError:
-    key = found["key"].strip("'\" ")
-    owner = (found.groupdict().get("owner") or "").strip("'\" ")
-    known = parameters_of(owner)
-    return UserError(
-        f"expected a parameter of {owner.split('.')[-1] or 'the program'}" + (f": {', '.join(known)}" if known else ""),
-        f"got {key!r}",
-        did_you_mean(key.split(".")[-1], known) or "lightning fit --help lists all options",
+def readable(type_name: str) -> str:
+    """`<class 'int'>` is int, a Literal its choices."""
+    if choices := re.search(r"Literal\[(.+?)\]", type_name):
+        return f"one of {choices[1]}"
+    return re.sub(r"<class '([^']+)'>", lambda found: found[1].replace("NoneType", "null"), type_name)
+
+
+def offspring(kind: type) -> Iterator[type]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from offspring(child)
+
+
+def class_paths() -> list[str]:
+    """Models, data modules and callbacks that have been imported, by the shortest path that finds them."""
+    paths = [f"{child.__module__}.{child.__name__}" for kind in (LightningModule, LightningDataModule) for child in offspring(kind)]
+    return paths + [
+        f"{child.__module__.split('.')[0]}.{child.__name__}" for child in offspring(Callback) if child.__module__.startswith("callbacks")
+    ]
+
+
+def parameters(owner: str) -> list[str]:
+    """Names of the Trainer's constructor arguments, or of every class's that a config may name."""
+    kinds = (
+        [Trainer]
+        if owner
+        else [Trainer, *(child for kind in (LightningModule, LightningDataModule, Callback) for child in offspring(kind))]
     )
-
-
-def parameters_of(owner: str) -> list[str]:
-    """Constructor arguments of a class that has been imported; of the Trainer for keys of `trainer`."""
-    import inspect
-    import sys
-
-    from lightning.pytorch import Trainer
-
-    if owner in ("trainer", "Trainer"):
-        return list(inspect.signature(Trainer.__init__).parameters)[1:]
-    module, _, name = owner.rpartition(".")
-    found = getattr(sys.modules.get(module), name, None)
-    return list(inspect.signature(found).parameters) if isinstance(found, type) else []
-
-
-PATTERNS = [
-    (r"Key '(?P<key>[^']+)' is not expected", _unknown_key),
-]
+    return [name for kind in kinds for name in inspect.signature(kind).parameters] + ([] if owner else list(TOP))

@@ -16,7 +16,9 @@ def run(command: str, arguments: list[str]) -> int:
     files, arguments = configs.take_configs(arguments)
     asks = any(word in ("--help", "-h") or word.startswith(("--print_config", "--model.help", "--data.help")) for word in arguments)
     if not files and not asks and not any(word.startswith("--model") for word in arguments):
-        raise UserError(f"expected lightning {command} --config NAME", "got no config", "lightning configs lists them; vqvae is a good start")
+        raise UserError(
+            f"expected lightning {command} --config NAME", "got no config", "lightning configs lists them; vqvae is a good start"
+        )
     name = configs.run_name(files) if files else "run"
     add_to_path(Path.cwd(), *(file.parent for file in files))
     sys.argv = [sys.argv[0], command, *arguments]  # Lightning starts further processes with these words
@@ -55,6 +57,8 @@ def explain(error: BaseException) -> UserError | None:
         return error
     if not isinstance(error, (ValueError, TypeError, OSError, RuntimeError, MisconfigurationException)):
         return None
+    while error.__cause__ is not None:  # jsonargparse wraps what a constructor has raised
+        error = error.__cause__
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

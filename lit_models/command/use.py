@@ -12,7 +12,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]
         word = message.split()[-1].split("=")[0]
-        raise UserError(f"expected {self.usage or self.format_usage().strip().removeprefix('usage: ')}", f"got {message}", did_you_mean(word, known))
+        raise UserError(
+            f"expected {self.usage or self.format_usage().strip().removeprefix('usage: ')}", f"got {message}", did_you_mean(word, known)
+        )
 
 
 def parser(command: str) -> argparse.ArgumentParser:
