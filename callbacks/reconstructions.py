@@ -19,8 +19,9 @@ class Reconstructions(Figure):
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
         images, _ = trainer.datamodule.reference_images("val", self.n)
-        images = images.to(pl_module.device)
         columns = min(8, len(images))
+        images = images[: len(images) // columns * columns].to(pl_module.device)  # whole rows
         rows = zip(images.split(columns), pl_module.reconstruct(images).split(columns), strict=True)
         pairs = torch.cat([image for pair in rows for image in pair])
-        yield "reconstructions", grid_picture(pairs, columns, caption(trainer, "original above reconstruction"))
+        names = ["image", "model"] * (len(pairs) // columns // 2)
+        yield "reconstructions", grid_picture(pairs, columns, caption(trainer, "original above reconstruction"), rows=names)

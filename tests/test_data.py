@@ -1,9 +1,13 @@
 """Data: every image once, in a state that can be resumed, from files that are checked."""
 
 import contextlib
+import functools
 import gzip
+import hashlib
+import http.server
 import itertools
 import struct
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -229,3 +233,30 @@ def test_mnist_has_its_55000_5000_10000_images_and_its_pixel_variance() -> None:
     data.setup()
     assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 5000, "train": 55000, "test": 10000}
     assert abs(float(data.images("train")[0].var()) - 0.0949) < 0.0005
+
+
+def test_missing_files_are_downloaded_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through torchvision's own downloader, from a server on this machine."""
+    source, root = tmp_path / "server", tmp_path / "data"
+    write_idx(source)
+    resources = []
+    for file in sorted(source.iterdir()):
+        packed = source / f"{file.name}.gz"
+        packed.write_bytes(gzip.compress(file.read_bytes()))
+        resources.append((packed.name, hashlib.md5(packed.read_bytes()).hexdigest()))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(source))
+    monkeypatch.setattr(handler.func, "log_message", lambda *words: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(sources.FAMILY["mnist"], "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        monkeypatch.setattr(sources.FAMILY["mnist"], "resources", [*resources[:-1], (resources[-1][0], "0" * 32)])
+        with pytest.raises(FileNotFoundError, match="could not be downloaded"):  # the last file is not what it should be
+            MNISTDataModule("mnist", root=str(root)).prepare_data()
+        assert list(root.iterdir()) == []
+        monkeypatch.setattr(sources.FAMILY["mnist"], "resources", resources)
+        data = MNISTDataModule("mnist", root=str(root))
+        data.prepare_data()
+        server.shutdown()
+    data.setup()
+    assert len(data.splits["test"].images) == 40
+    assert [path.name for path in root.iterdir()] == ["MNIST"]

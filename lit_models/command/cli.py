@@ -163,6 +163,10 @@ class Command(LightningCLI):
             self.model.load_state_dict(read_checkpoint(file)["state_dict"])
             print(f"weights  {file}", flush=True)
 
+    def after_fit(self) -> None:
+        if self.trainer.fast_dev_run:  # a trial of the code, not a run
+            runs.discard(Path(self.trainer.default_root_dir))
+
     def _resume(self, step: int, loops: dict[str, Any]) -> None:
         if (
             self.trainer.max_epochs not in (None, -1)
