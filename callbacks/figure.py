@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from torch import Tensor
 
-from lit_models.contracts import HasCodebook, HasReferenceImages, HasTrainingCodes
+from lit_models.contracts import HasCodebook, HasReferenceImages
 
 Drawn = Iterator[tuple[str, np.ndarray]]
 
@@ -35,7 +35,6 @@ def looking(pl_module: LightningModule) -> Iterator[None]:
 
 def training_codes(pl_module: LightningModule) -> tuple[Tensor, Tensor]:
     """Code vectors and labels of the 10,000 fixed training images, as `encode` gives them now."""
-    assert isinstance(pl_module, HasTrainingCodes)
     codes, labels = pl_module.training_codes.get(pl_module.device)
     return (pl_module.lookup(codes) if isinstance(pl_module, HasCodebook) else codes), labels
 

@@ -34,6 +34,7 @@ class Latents(Figure):
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
         codes, labels = training_codes(pl_module)
         points, digits = codes[: self.n].flatten(1).cpu().double().numpy(), labels[: self.n].cpu().numpy()
+        axes: tuple[str, ...]
         if points.shape[1] == 2:
             flat, axes = points, ("code 1", "code 2")
         elif self.method == "pca":
@@ -47,9 +48,9 @@ class Latents(Figure):
         for digit in sorted(set(digits.tolist())):
             colour = f"C{digit}"
             own = flat[digits == digit]
-            panel.scatter(*own.T, s=9, color=colour, alpha=0.6, linewidths=0)
-            panel.text(*own.mean(axis=0), str(digit), ha="center", va="center", color="white", weight="bold",
-                       bbox={"boxstyle": "circle", "facecolor": colour, "edgecolor": "black"})  # fmt: skip
+            panel.scatter(own[:, 0], own[:, 1], s=9, color=colour, alpha=0.6, linewidths=0)
+            mark = {"boxstyle": "circle", "facecolor": colour, "edgecolor": "black"}
+            panel.text(own[:, 0].mean(), own[:, 1].mean(), str(digit), ha="center", va="center", color="white", weight="bold", bbox=mark)
         panel.set(xlabel=axes[0], ylabel=axes[1], title=caption(trainer, f"codes of {len(flat)} training images"))
         yield f"latents/{'plane' if points.shape[1] == 2 else self.method}", plot_picture(plot)
 

@@ -20,6 +20,8 @@ class _Continuing(ExperimentWriter):
 class MetricsCSV(CSVLogger):
     """Lightning's CSVLogger, but for one thing: it appends to the metrics.csv it finds."""
 
+    _experiment: ExperimentWriter | None
+
     @property
     @rank_zero_experiment
     def experiment(self) -> ExperimentWriter:

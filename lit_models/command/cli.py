@@ -1,6 +1,5 @@
 """LightningCLI with run folders that are resumed in place."""
 
-import logging
 import os
 import warnings
 from pathlib import Path
@@ -18,6 +17,7 @@ from lit_models.command import configs, runs
 from lit_models.command.curves import rewind
 from lit_models.command.errors import UserError
 from lit_models.command.parse_errors import explain_parse_error
+from lit_models.command.quiet import quiet
 
 
 class Parser(LightningArgumentParser):
@@ -65,11 +65,7 @@ class Command(LightningCLI):
     @classmethod
     def start(cls, run_name: str) -> None:
         cls.run_name = run_name
-        # What nobody at the terminal can act on: Lightning's tips, and torch's word to Lightning about its own code.
-        for chatty in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # a resume in place
+        quiet()
         base = {"default_config_files": [str(configs.BASE)]}
         cls(
             LightningModule,
@@ -156,7 +152,7 @@ class Command(LightningCLI):
             saved = read_checkpoint(self.checkpoint)
             self._check_identity(saved)
             if self.subcommand == "fit":
-                self._resume(saved["global_step"], saved["loops"])
+                self._resume(self.checkpoint, saved["global_step"], saved["loops"]["fit_loop"])
         weights = self.config[self.subcommand].weights
         if weights is not None:
             file = runs.resolve(weights)
@@ -167,20 +163,18 @@ class Command(LightningCLI):
         if self.trainer.fast_dev_run:  # a trial of the code, not a run
             runs.discard(Path(self.trainer.default_root_dir))
 
-    def _resume(self, step: int, loops: dict[str, Any]) -> None:
-        if (
-            self.trainer.max_epochs not in (None, -1)
-            and loops["fit_loop"]["epoch_progress"]["current"]["processed"] >= self.trainer.max_epochs
-        ):
+    def _resume(self, checkpoint: Path, step: int, loop: dict[str, Any]) -> None:
+        epochs = self.trainer.max_epochs
+        if epochs not in (None, -1) and loop["epoch_progress"]["current"]["processed"] >= epochs:
             raise UserError(
-                f"expected --trainer.max_epochs above the {self.trainer.max_epochs} that {self.checkpoint} has been trained for",
-                f"got {self.trainer.max_epochs}",
-                f"prolong it, for example --trainer.max_epochs {self.trainer.max_epochs + 5}",
+                f"expected --trainer.max_epochs above the {epochs} that {checkpoint} has been trained for",
+                f"got {epochs}",
+                f"prolong it, for example --trainer.max_epochs {epochs + 5}",
             )
-        if self.trainer.is_global_zero and runs.run_of(self.checkpoint):
-            batches = loops["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
-            rewind(runs.run_of(self.checkpoint), batches)
-            print(f"resume   from {self.checkpoint} after {step} steps", flush=True)
+        run = runs.run_of(checkpoint)
+        if run is not None and self.trainer.is_global_zero:
+            rewind(run, step=loop["epoch_loop.batch_progress"]["total"]["ready"])
+            print(f"resume   from {checkpoint} after {step} steps", flush=True)
 
     def _check_identity(self, saved: dict[str, Any]) -> None:
         """A checkpoint is resumed by the model and on the data that it was trained with."""

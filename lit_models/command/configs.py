@@ -25,9 +25,9 @@ def find(name: str) -> Path:
             return candidate.resolve()
     key = name.removesuffix(".yaml").removeprefix("configs/")
     known = shipped()
-    for candidate in (key, f"overlays/{key}"):
-        if candidate in known:
-            return known[candidate]
+    for shipped_name in (key, f"overlays/{key}"):
+        if shipped_name in known:
+            return known[shipped_name]
     raise UserError(
         f"expected a config file, or one of {', '.join(known)}",
         f"got {name!r}, which is neither",

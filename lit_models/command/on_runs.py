@@ -17,6 +17,7 @@ from callbacks.picture import grid_picture
 from datamodules import MNISTDataModule
 from lit_models.checkpoint_io import read_checkpoint
 from lit_models.command.errors import UserError
+from lit_models.command.quiet import quiet
 from lit_models.command.train import add_to_path
 from lit_models.contracts import CanDecode, CanEncode, CanSample, HasCodebook, HasPriors, HasTrainingCodes
 from lit_models.training_codes import class_means, class_spreads
@@ -52,6 +53,7 @@ def data_of(saved: dict[str, Any], root: str | None) -> MNISTDataModule:
 
 
 def test(checkpoint: Path, given: Namespace) -> int:
+    quiet()
     model, saved = load(checkpoint, given.model)
     extra = [CodebookUsage()] if isinstance(model, HasCodebook) else []
     trainer = Trainer(

@@ -39,6 +39,7 @@ def readable(type_name: str) -> str:
 
 
 def offspring(kind: type) -> Iterator[type]:
+    child: type
     for child in kind.__subclasses__():
         yield child
         yield from offspring(child)
@@ -54,9 +55,7 @@ def class_paths() -> list[str]:
 
 def parameters(owner: str) -> list[str]:
     """Names of the Trainer's constructor arguments, or of every class's that a config may name."""
-    kinds = (
-        [Trainer]
-        if owner
-        else [Trainer, *(child for kind in (LightningModule, LightningDataModule, Callback) for child in offspring(kind))]
-    )
-    return [name for kind in kinds for name in inspect.signature(kind).parameters] + ([] if owner else list(TOP))
+    if owner:
+        return list(inspect.signature(Trainer).parameters)
+    kinds = [Trainer, *offspring(LightningModule), *offspring(LightningDataModule), *offspring(Callback)]
+    return [name for kind in kinds for name in inspect.signature(kind).parameters] + list(TOP)

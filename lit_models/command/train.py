@@ -1,8 +1,9 @@
 """`fit` and `validate`, as far as they go without torch: configs by name, and errors in three lines."""
 
 import os
-import re
 import sys
+import sysconfig
+import traceback
 from pathlib import Path
 
 from lit_models.command import configs, runs
@@ -50,26 +51,28 @@ def add_to_path(*folders: Path) -> None:
 
 
 def explain(error: BaseException) -> UserError | None:
-    """What went wrong before the first batch, in three lines; None if it happened in code of the user's own."""
+    """What went wrong before the first batch, in three lines; None if code of the user's own took part, for that needs a traceback."""
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     if isinstance(error, UserError):
         return error
     if not isinstance(error, (ValueError, TypeError, OSError, RuntimeError, MisconfigurationException)):
         return None
-    while error.__cause__ is not None:  # jsonargparse wraps what a constructor has raised
+    while error.__cause__ is not None and "jsonargparse" in _files(error)[-1].parts:  # it wraps what a constructor has raised
         error = error.__cause__
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    source = Path(trace.tb_frame.f_code.co_filename).resolve() if trace else Path()
-    home = configs.SHIPPED.parent
-    if "site-packages" not in source.parts and not any(source.is_relative_to(home / part) for part in OURS):
+    if any(_is_users(file) for file in _files(error)):
         return None
-    return shortened(str(error) or type(error).__name__)
+    lines = [line.strip()[:300] for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    device = isinstance(error, MisconfigurationException)
+    remedy = "leave --trainer.accelerator and --trainer.devices out, or add --config cpu" if device else " ".join(lines[2:])[:300]
+    return UserError(lines[0], lines[1] if lines[1:] else "", remedy)
 
 
-def shortened(message: str) -> UserError:
-    """A long message as three lines of what it says first."""
-    lines = [line.strip() for line in re.split(r"\n|(?<=[^.]{12}):? (?=expected |got |found |resume |set )", message) if line.strip()]
-    return UserError(*[line[:300] for line in [*lines[:2], " ".join(lines[2:]), ""][: max(2, min(3, len(lines)))]])
+def _files(error: BaseException) -> list[Path]:
+    """The files that the error went through, the one that raised it last."""
+    return [Path(frame.filename).resolve() for frame in traceback.extract_tb(error.__traceback__)] or [Path()]
+
+
+def _is_users(file: Path) -> bool:
+    known = [configs.SHIPPED.parent / part for part in OURS] + [Path(sysconfig.get_path("stdlib"))]
+    return file.suffix == ".py" and "site-packages" not in file.parts and not any(file.is_relative_to(folder) for folder in known)

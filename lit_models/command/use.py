@@ -13,7 +13,7 @@ class _Parser(argparse.ArgumentParser):
         known = [option for action in self._actions for option in action.option_strings]
         word = message.split()[-1].split("=")[0]
         raise UserError(
-            f"expected {self.usage or self.format_usage().strip().removeprefix('usage: ')}", f"got {message}", did_you_mean(word, known)
+            f"expected {self.prog} CKPT|RUN [options]", f"got {message}", did_you_mean(word, known) or f"see {self.prog} --help"
         )
 
 
