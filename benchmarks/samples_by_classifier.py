@@ -8,6 +8,7 @@ of real test images beside it.
 """
 
 import argparse
+import time
 
 import torch
 from torch import Tensor
@@ -51,6 +52,9 @@ def main() -> None:
     train, (test, test_labels) = data.images("train")[0], data.images("test")
     print(f"classifier on {len(test)} test images: {(classify(classifier, test) == test_labels).float().mean():.4f}")
     asked = None if model.classes is None else torch.arange(given.num) % model.classes
+    start = time.perf_counter()
+    model.sample(64, generator=torch.Generator().manual_seed(given.seed))
+    print(f"64 samples in {time.perf_counter() - start:.2f} s on {torch.get_num_threads()} threads")
     samples = model.sample(given.num, asked, torch.Generator().manual_seed(given.seed))
     seen = classify(classifier, samples)
     if asked is not None:

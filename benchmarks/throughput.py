@@ -1,6 +1,6 @@
 """`lightning fit` against a bare PyTorch loop: same module, batches, optimiser and in-memory data, in one process, A B A B.
 
-    python benchmarks/throughput.py [--models ae vae vqvae] [--rounds 3] [--steps 100]
+    python -m benchmarks.throughput [--models ae vae vqvae] [--rounds 3] [--steps 100]
 
 Steady state: the steps of one epoch after the first twenty, with all shared callbacks and loggers. Images are random, so no data
 set is needed. Prints images/s of both, their ratio, and the rate of matrix products beside it.

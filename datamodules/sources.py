@@ -65,9 +65,7 @@ def provide(dataset: str, root: Path, fallback: str | None) -> tuple[str, str | 
     except (OSError, RuntimeError) as error:
         reason = f"{dataset} is not in {root}/ and could not be downloaded ({error})"
         if fallback is None:
-            raise FileNotFoundError(
-                f"{reason}: set MNIST_ROOT (or --data.root) to a folder that holds it, or take --data.dataset digits"
-            ) from error
+            raise FileNotFoundError(f"{reason}: set MNIST_ROOT to a folder that holds it, or take the dataset digits") from error
         return fallback, reason
 
 

@@ -17,7 +17,7 @@ Lit-Generative: classic generative models on MNIST. Type first:
   lightning test RUN                        measure on the test images
   lightning predict RUN --output codes.npz  codes and labels
   lightning configs                         what can be trained, a line each
-  lightning fit --config vae --config overlays/fast --model.init_args.beta 4    change what you like
+  lightning fit --config vae --config overlays/fast --model.beta 4    change what you like
   lightning fit --help                      every option"""
 
 
