@@ -33,3 +33,5 @@ class SeedEachStep(Callback):
         torch.random.default_generator.manual_seed(number)  # torch.manual_seed takes 200 times as long
         if torch.cuda.is_available():
             torch.cuda.manual_seed(number)
+        elif torch.backends.mps.is_available():
+            torch.mps.manual_seed(number)

@@ -92,6 +92,8 @@ class Command(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        if self.run_name == "run":  # no config file: the model's class names the run
+            self.run_name = config.model.class_path.split(".")[-1].lower()
         self.checkpoint = self._settle_checkpoint(config, self._settle_data(config))
         resumed = runs.run_of(self.checkpoint) if self.checkpoint else None
         if resumed is None:
@@ -129,7 +131,7 @@ class Command(LightningCLI):
         rank = next((int(os.environ[name]) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0)
         if rank > 0 and runs.PASSED_ON not in os.environ:
             return runs.LOGS / self.run_name / self.dataset / "of_rank_0"  # never written: rank 0's folder is broadcast
-        folder = runs.claim(self.run_name if self.run_name != "run" else config.model.class_path.split(".")[-1].lower(), self.dataset)
+        folder = runs.claim(self.run_name, self.dataset)
         if runs.PASSED_ON not in os.environ:
             RunRecord.claimed = folder
         return folder

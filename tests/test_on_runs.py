@@ -1,0 +1,110 @@
+"""What is done with a run: sample, test, predict, validate, and resume only as what it was."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import DIGITS
+from PIL import Image
+
+
+def test_a_class_of_ones_own_beside_its_config_is_found(lightning, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "mymodel.py").write_text("from lit_models.ae import AE\nclass Mine(AE):\n    '''An AE of one's own.'''\n")
+    (folder / "mine.yaml").write_text("model: {class_path: mymodel.Mine, init_args: {channels: 16}}\ntrainer: {max_epochs: 1}\n")
+    assert lightning("fit", "--config", "work/mine.yaml", *DIGITS) == 0
+    run = tmp_path / "logs" / "mine" / "digits" / "version_0"
+    assert lightning("sample", run, "--output", "s.png") == 2, "a path inside a checkpoint is never imported unasked"
+    sys.path.append(str(folder))
+    assert lightning("sample", run, "--model", "mymodel.Mine", "--output", "s.png") == 0
+
+
+@pytest.fixture
+def vqvae_run(fit, tmp_path: Path) -> Path:
+    assert fit("vqvae", "--trainer.max_epochs=2") == 0
+    return tmp_path / "logs" / "vqvae" / "digits" / "version_0"
+
+
+def test_a_run_is_sampled_tested_and_encoded_from_its_folder(vqvae_run: Path, lightning, tmp_path: Path, capsys) -> None:
+    for run in (vqvae_run, vqvae_run.parent, vqvae_run / "checkpoints" / "last.ckpt"):
+        assert lightning("sample", run, "--num", 20, "--label", 7, "--output", "s.npz") == 0
+    saved = np.load("s.npz")
+    assert saved["images"].shape == (20, 28, 28)
+    assert saved["images"].dtype == np.uint8
+    assert set(saved["labels"]) == {7}
+
+    def draw(*words: object) -> np.ndarray:
+        assert lightning("sample", vqvae_run, "--num", 10, "--output", "d.npz", *words) == 0
+        return np.load("d.npz")["images"]
+
+    assert np.array_equal(draw("--seed", 1), draw("--seed", 1))
+    assert not np.array_equal(draw("--seed", 1), draw("--seed", 2))
+    for words in (["--prior", "uniform"], ["--prior", "frequencies"], ["--noise", 0.5], ["--noise", 0.5, "--label", 3]):
+        assert draw(*words).shape == (10, 28, 28)
+    assert np.array_equal(draw("--noise", 0.0, "--label", 3)[0], draw("--noise", 0.0, "--label", 3)[9])
+    assert lightning("sample", vqvae_run, "--output", "s.png") == 0
+    assert np.asarray(Image.open("s.png")).shape[2] == 3
+    assert lightning("predict", vqvae_run, "--output", "codes.npz") == 0
+    codes = np.load("codes.npz")
+    assert codes["codes"].shape[1:] == (16, 4, 4)
+    assert len(codes["codes"]) == len(codes["labels"]) == 250
+    capsys.readouterr()
+    assert lightning("test", vqvae_run) == 0
+    first = capsys.readouterr().out
+    assert "test/mse" in first
+    assert "test/codes_used" in first
+    lightning("test", vqvae_run)
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--label", 11], "--label expected a digit from 0 to 9"),
+        (["--prior", "gaussian"], "--prior expected one of"),
+        (["--num", 0], "--num expected at least 1"),
+        (["--output", "s.gif"], "--output expected a file ending in .png or .npz"),
+        (["--output", "nowhere/s.png"], "make nowhere first"),
+        (["--prior", "uniform", "--label", 3], "draw around the class centroid"),
+    ],
+)
+def test_sample_refuses_what_it_cannot_do(words: list[object], said: str, vqvae_run: Path, lightning, capsys) -> None:
+    assert lightning("sample", vqvae_run, *words) == 2
+    told = capsys.readouterr().err.strip()
+    assert said in told
+    assert len(told.splitlines()) <= 3
+
+
+def test_a_run_is_resumed_only_as_what_it_was(fit, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    run = tmp_path / "logs" / "ae" / "digits" / "version_0"
+    capsys.readouterr()
+    assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last", "--model.init_args.latent_dim=8", "--data.init_args.seed=3") == 2
+    told = capsys.readouterr().err
+    assert "data.seed 0 there, 3 here; model.latent_dim 16 there, 8 here" in told
+    assert "--weights" in told
+    assert fit("vae", "--trainer.max_epochs=2", f"--ckpt_path={run}") == 2
+    assert "model lit_models.ae.AE there, lit_models.vae.VAE here" in capsys.readouterr().err
+    assert not (tmp_path / "logs" / "vae").exists()
+    assert fit("ae", "--trainer.max_epochs=1", "--data.init_args.seed=3", f"--weights={run}") == 0, "what the error says to do"
+    assert [path.name for path in sorted(run.parent.iterdir())] == ["version_0", "version_1"]
+
+
+def test_validate_measures_a_checkpoint_and_never_random_weights(fit, lightning, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    small = ["--model.init_args.channels=16", *DIGITS]
+    assert lightning("validate", "--config", "ae", *small) == 2
+    assert "validate expected --ckpt_path" in capsys.readouterr().err
+    assert lightning("validate", "--config", "ae", *small, "--ckpt_path=best") == 0
+    assert [path.name for path in (tmp_path / "logs" / "ae" / "digits").iterdir()] == ["version_0"]
+
+
+def test_a_damaged_checkpoint_is_named(fit, lightning, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    best = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "best.ckpt"
+    best.write_bytes(best.read_bytes()[:1000])
+    capsys.readouterr()
+    assert lightning("test", best) == 2
+    assert "best.ckpt is no readable checkpoint" in capsys.readouterr().err
