@@ -31,24 +31,27 @@ def as_images(raw: Tensor, binarize_with: torch.Generator | None = None) -> Tens
 
 
 class TrainLoader:
-    """Shuffled batches; every image once an epoch, but for a remainder that the processes could not share evenly.
+    """Shuffled batches; every image `passes` times an epoch, but for a remainder that the processes could not share evenly.
 
     `batch_size` is that of one optimiser step over all processes: rank r takes rows r, r + world, ... of each batch.
     """
 
-    def __init__(self, data: Split, batch_size: int, seed: int, binarize: str = "none", rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, data: Split, batch_size: int, seed: int, binarize: str = "none", passes: int = 1, rank: int = 0, world: int = 1
+    ) -> None:
         if batch_size % world:
             raise ValueError(f"batch_size is shared by all processes and must be a multiple of {world}, got {batch_size}")
         if len(data.images) < world:
             raise ValueError(f"{len(data.images)} training images are too few for {world} processes")
         self.data, self.batch_size, self.seed, self.binarize = data, batch_size, seed, binarize
+        self.passes = passes
         self.rank, self.world = rank, world
         self.epoch = self.position = 0
         # Lightning tells a loader its epoch through `sampler`, and must not find a sampler that it could replace.
         self.sampler, self.batch_sampler = self, None
 
     def __len__(self) -> int:
-        return math.ceil((len(self.data.images) // self.world) * self.world / self.batch_size)
+        return math.ceil(self.passes * len(self.data.images) // self.world * self.world / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:
@@ -58,8 +61,9 @@ class TrainLoader:
         # A generator: nothing is read before the first batch is asked for, so that a state loaded meanwhile counts.
         if self.position == len(self):
             self.set_epoch(self.epoch + 1)
-        n = len(self.data.images)
-        order = torch.randperm(n, generator=seeded(self.seed, self.epoch))[: n // self.world * self.world]
+        n, shuffle = len(self.data.images), seeded(self.seed, self.epoch)
+        order = torch.cat([torch.randperm(n, generator=shuffle) for _ in range(self.passes)])
+        order = order[: len(order) // self.world * self.world]
         while self.position < len(self):
             rows = order[self.position * self.batch_size :][: self.batch_size]
             noise = seeded(self.seed, self.epoch, self.position) if self.binarize == "dynamic" else None
@@ -84,7 +88,7 @@ class TrainLoader:
             self.epoch, self.position = self.epoch + 1, 0
 
     def _identity(self) -> dict[str, int]:
-        return {"n": len(self.data.images), "batch_size": self.batch_size, "seed": self.seed}
+        return {"n": len(self.data.images), "passes": self.passes, "batch_size": self.batch_size, "seed": self.seed}
 
 
 class EvalLoader:

@@ -1,5 +1,6 @@
 """MNIST and its relatives, or the small digits of scikit-learn, as one data module."""
 
+import math
 import os
 import warnings
 from pathlib import Path
@@ -29,6 +30,8 @@ class MNISTDataModule(LightningDataModule):
         binarize: `static` draws each pixel once, from its grey value; `dynamic` draws the training images anew at every
             use. Validation and test are drawn once, with a fixed seed, in both.
         limit: Take no more than this many images of each split.
+        epoch_images: What an epoch shows at least: a smaller set is gone through several times, so that steps and schedules mean
+            the same on all data sets. None shows each image once.
         seed: Of the validation split, the order and the binarisation.
     Raises:
         FileNotFoundError: No data and no fallback.
@@ -43,6 +46,7 @@ class MNISTDataModule(LightningDataModule):
         batch_size: int = 128,
         binarize: Literal["none", "static", "dynamic"] = "none",
         limit: int | None = None,
+        epoch_images: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -54,6 +58,7 @@ class MNISTDataModule(LightningDataModule):
         self.root = Path(root or os.environ.get("MNIST_ROOT") or "data")
         self.dataset: str = dataset
         self.fallback, self.batch_size, self.binarize, self.limit, self.seed = fallback, batch_size, binarize, limit, seed
+        self.epoch_images = epoch_images
         self.splits: dict[str, Split] = {}
 
     def prepare_data(self) -> None:
@@ -68,7 +73,9 @@ class MNISTDataModule(LightningDataModule):
             self.splits = {name: Split(*(part.to(device) for part in split)) for name, split in self.splits.items()}
 
     def train_dataloader(self) -> TrainLoader:
-        return TrainLoader(self.splits["train"], self.batch_size, self.seed, self.binarize, *self._place())
+        train = self.splits["train"]
+        passes = math.ceil((self.epoch_images or 1) / len(train.images))
+        return TrainLoader(train, self.batch_size, self.seed, self.binarize, passes, *self._place())
 
     def val_dataloader(self) -> EvalLoader:
         return EvalLoader(self.splits["val"], 500, *self._place())

@@ -24,7 +24,13 @@ SMALL = {
     ],
     "classifier": ["--model.init_args.channels=16"],
 }  # fmt: skip
-DIGITS = ["--data.init_args.dataset=digits", "--data.init_args.limit=250", "--data.init_args.batch_size=64", "--trainer.accelerator=cpu"]
+DIGITS = [
+    "--data.init_args.dataset=digits",
+    "--data.init_args.epoch_images=null",
+    "--data.init_args.limit=250",
+    "--data.init_args.batch_size=64",
+    "--trainer.accelerator=cpu",
+]
 
 
 def mnist_root() -> Path | None:

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from datamodules import MNISTDataModule
 from datamodules.loader import EvalLoader, TrainLoader
 from datamodules.sources import Split
 
@@ -42,7 +43,7 @@ def test_every_evaluation_image_counts_once_and_no_rank_waits_for_another(n: int
 def test_global_batches_do_not_depend_on_the_number_of_processes() -> None:
     data = numbered(240)
     alone = list(TrainLoader(data, 60, 0, "dynamic"))
-    pair = [list(TrainLoader(data, 60, 0, "dynamic", rank, 2)) for rank in (0, 1)]
+    pair = [list(TrainLoader(data, 60, 0, "dynamic", rank=rank, world=2)) for rank in (0, 1)]
     for batch, first, second in zip(alone, *pair, strict=True):
         together = torch.stack([first[0], second[0]], dim=1).flatten(0, 1)
         assert torch.equal(batch[0], together)
@@ -81,3 +82,15 @@ def test_a_state_of_other_data_is_refused(key: str, other: int) -> None:
     state = TrainLoader(numbered(230), 50, 0).state_dict() | {key: other}
     with pytest.raises(ValueError, match=f"{key}={other}"):
         TrainLoader(numbered(230), 50, 0).load_state_dict(state)
+
+
+def test_a_small_set_is_gone_through_as_often_as_an_epoch_asks() -> None:
+    loader = TrainLoader(numbered(30), 20, 0, passes=3)
+    seen = numbers(list(loader))
+    assert len(loader) == 5
+    assert sorted(seen) == sorted([*range(30)] * 3)
+    assert len({tuple(seen[start : start + 30]) for start in (0, 30, 60)}) == 3, "in another order each time"
+    data = MNISTDataModule("digits", limit=100, epoch_images=250)
+    data.setup()
+    assert sum(len(images) for images, _ in data.train_dataloader()) == 300
+    assert sum(len(images) for images, _ in data.val_dataloader()) == 100
