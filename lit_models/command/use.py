@@ -11,7 +11,7 @@ from lit_models.command.errors import UserError, did_you_mean
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]
-        word = message.split()[-1].split("=")[0]
+        word = next((word.split("=")[0] for word in message.split() if word.startswith("--")), message)
         raise UserError(
             f"expected {self.prog} CKPT|RUN [options]", f"got {message}", did_you_mean(word, known) or f"see {self.prog} --help"
         )
