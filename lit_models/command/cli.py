@@ -1,7 +1,7 @@
 """LightningCLI with run folders that are resumed in place."""
 
 import os
-import warnings
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -114,7 +114,7 @@ class Command(LightningCLI):
         data.dataset, reason = provide(data.dataset, root, data.fallback)
         if reason:
             remedy = "set MNIST_ROOT to a folder that holds it, or go on with less"
-            warnings.warn(f"{reason}; training on {data.dataset} instead: {remedy}", stacklevel=2)
+            print(f"warning  {reason}; training on {data.dataset} instead: {remedy}", file=sys.stderr, flush=True)
         return data.dataset
 
     def _settle_checkpoint(self, config: Any, dataset: str) -> Path | None:
