@@ -39,7 +39,15 @@ def test_a_figure_says_which_verb_a_model_lacks(figure: type, tmp_path: Path) ->
 
 
 def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Path) -> None:
-    figures = [Reconstructions(n=16), Samples(n=16), Centroids(), Neighbours(), Traversal(steps=5), Latents(n=100)]
+    figures = [
+        Reconstructions(n=16),
+        Samples(n=16),
+        Centroids(),
+        Neighbours(),
+        Traversal(steps=5),
+        Latents(n=100),
+        Latents(method="tsne", n=100, projector=0),
+    ]
     trainer_in(tmp_path, SeedEachStep(), KeepTrainingCodes(), *figures, epochs=2).fit(VAE(latent_dim=2, channels=16), datamodule=digits())
     tags = {str(file.parent.relative_to(tmp_path / "figures")) for file in tmp_path.rglob("epoch_0002.png")}
     expected = {
@@ -141,3 +149,9 @@ def test_a_module_without_training_codes_trains_under_the_shared_callbacks(tmp_p
     trainer = trainer_in(tmp_path, SeedEachStep(), KeepTrainingCodes())
     trainer.fit(Bare(), datamodule=digits())
     assert trainer.global_step == 2
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_codes_of_more_dimensions_are_projected(method: str, tmp_path: Path) -> None:
+    trainer_in(tmp_path, KeepTrainingCodes(), Latents(method=method, n=100, projector=0)).fit(AE(channels=16), datamodule=digits())
+    assert (tmp_path / "figures" / "latents" / method / "epoch_0001.png").is_file()

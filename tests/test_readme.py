@@ -1,0 +1,54 @@
+"""The README's own model, config and commands do what it says; on real MNIST, where it is, the shipped models learn."""
+
+import csv
+import math
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import DIGITS, ROOT, mnist_root, needs_mnist
+
+README = (ROOT / "README.md").read_text()
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_model_of_the_readme_trains_and_is_sampled(lightning, tmp_path: Path) -> None:
+    (tmp_path / "mymodel.py").write_text(block("python"))
+    (tmp_path / "linear.yaml").write_text(block("yaml"))
+    assert lightning("fit", "--config", "linear.yaml", *DIGITS) == 0
+    run = tmp_path / "logs" / "linear" / "digits"
+    assert (run / "version_0" / "figures" / "centroids" / "noise" / "epoch_0003.png").is_file()
+    assert lightning("sample", run, "--model", "mymodel.LinearAE", "--noise", 0.5, "--output", "samples.png") == 0
+    sys.modules.pop("mymodel")
+
+
+def test_every_file_the_readme_names_is_there() -> None:
+    names = re.findall(r"\]\((docs/[^)]+|[A-Z]+\.md)\)|`((?:lit_models|callbacks|datamodules|configs|tests)/[a-z_/]*\.?[a-z]*)`", README)
+    paths = [first or second for first, second in names]
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@needs_mnist
+@pytest.mark.parametrize(
+    ("model", "words", "reached"),
+    [
+        ("ae", [], {"val/mse": 0.035}),
+        ("vae", [], {"val/mse": 0.05}),
+        # A prior that knew nothing would need 16 log 256 = 88.7 nats an image.
+        ("vqvae", ["--model.autoencoder_steps=70"], {"val/mse": 0.035, "val/prior": 16 * math.log(256) - 10}),
+    ],
+)
+def test_shipped_models_learn_mnist_within_a_hundred_steps(model: str, words: list[str], reached: dict[str, float], lightning) -> None:
+    short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=100", "--data.fallback=null", f"--data.root={mnist_root()}"]
+    assert lightning("fit", "--config", model, *short, *words) == 0
+    with open(f"logs/{model}/mnist/version_0/metrics.csv", newline="") as stream:
+        last = [row for row in csv.DictReader(stream) if row["val/loss"]][-1]
+    for name, bound in reached.items():
+        assert float(last[name]) < bound, name
