@@ -26,11 +26,12 @@ class Block(nn.Module):
     With `past`, keys and values of the tokens before, only the new token is computed.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
 
     def forward(self, tokens: Tensor, past: KeyValues | None = None) -> tuple[Tensor, KeyValues]:
@@ -40,35 +41,41 @@ class Block(nn.Module):
         if past is not None:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
         mixed = scaled_dot_product_attention(query, key, value, is_causal=past is None)
-        tokens = tokens + self.out(mixed.transpose(1, 2).reshape(batch, length, width))
-        return tokens + self.mlp(self.norm_mlp(tokens)), (key, value)
+        tokens = tokens + self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, length, width)))
+        return tokens + self.dropout(self.mlp(self.norm_mlp(tokens))), (key, value)
 
 
 class CodePrior(nn.Module):
     """Causal transformer over `length` codes out of `n_codes`, given one of `classes` labels."""
 
-    def __init__(self, n_codes: int, length: int, classes: int, width: int = 128, layers: int = 3, heads: int = 4) -> None:
+    def __init__(
+        self, n_codes: int, length: int, classes: int, width: int = 128, layers: int = 3, heads: int = 4, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"width must be a multiple of heads, got width {width} and heads {heads}")
         self.length = length
         self.embed_class, self.embed_code = nn.Embedding(classes, width), nn.Embedding(n_codes, width)
         self.position = nn.Parameter(torch.empty(length, width).normal_(std=0.02))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, n_codes)
+        self.dropout = nn.Dropout(dropout)
         for embedding in (self.embed_class, self.embed_code):
             nn.init.normal_(embedding.weight, std=0.02)
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Logits of every code given those before it, (B, P) and (B,) to (B, P, K)."""
         tokens = torch.cat([self.embed_class(labels)[:, None], self.embed_code(codes[:, :-1])], dim=1) + self.position
+        tokens = self.dropout(tokens)
         for block in self.blocks:
             tokens, _ = block(tokens)
-        return self.head(self.norm(tokens))
+        return self.head(self.dropout(self.norm(tokens)))
 
     @torch.no_grad()
     def sample(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Codes of new images of the given classes, (B,) to (B, P), at temperature 1; keys and values are kept, not redone."""
+        training = self.training
+        self.eval()  # a prior that drops units out draws scribbles
         caches: list[KeyValues | None] = [None] * len(self.blocks)
         token, codes = self.embed_class(labels)[:, None], []
         for position in range(self.length):
@@ -77,4 +84,5 @@ class CodePrior(nn.Module):
                 token, caches[layer] = block(token, caches[layer])
             codes.append(draw(self.head(self.norm(token[:, 0])).softmax(dim=-1), generator))
             token = self.embed_code(codes[-1])[:, None]
+        self.train(training)
         return torch.stack(codes, dim=1)

@@ -32,6 +32,7 @@ class VQVAE(LightningModule):
             (per class, if labels are given), or all codes alike.
         autoencoder_steps: Steps of the first phase; its learning rate falls from `lr` to a fiftieth in them.
         prior_steps: Steps in which the prior's learning rate falls from `prior_lr` to a fiftieth; it goes on there.
+        prior_dropout: For data sets so small that the prior would learn them by heart.
         decay: Of the codebook's moving averages.
         revive_below: Codes used less than this share of the average use are put back among the data.
         commitment: Weight in the paper's scale.
@@ -49,6 +50,7 @@ class VQVAE(LightningModule):
         blocks: int = 1,
         prior_width: int = 128,
         prior_layers: int = 3,
+        prior_dropout: float = 0.0,
         commitment: float = 0.25,
         decay: float = 0.99,
         revive_below: float = 0.02,
@@ -62,7 +64,7 @@ class VQVAE(LightningModule):
         self.encoder = GridEncoder(code_dim, grid, channels, blocks)
         self.quantiser = VectorQuantiser(n_codes, code_dim, decay, revive_below)
         self.decoder = GridDecoder(code_dim, grid, channels, blocks)
-        self.prior = CodePrior(n_codes, grid * grid, classes=10, width=prior_width, layers=prior_layers)
+        self.prior = CodePrior(n_codes, grid * grid, classes=10, width=prior_width, layers=prior_layers, dropout=prior_dropout)
         self.register_buffer("prior_begun", torch.tensor(False))
         self.training_codes = TrainingCodes()
 

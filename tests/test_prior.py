@@ -43,3 +43,14 @@ def test_probabilities_of_all_sequences_sum_to_one() -> None:
     every = torch.cartesian_prod(*[torch.arange(3)] * 3)
     log_p = prior(every, torch.zeros(27, dtype=torch.long)).log_softmax(dim=-1).gather(2, every[..., None]).sum(dim=(1, 2))
     torch.testing.assert_close(log_p.exp().sum(), torch.tensor(1.0))
+
+
+def test_sampling_leaves_out_dropout_and_puts_the_mode_back() -> None:
+    torch.manual_seed(0)
+    prior, labels = CodePrior(n_codes=7, length=5, classes=3, width=16, layers=2, heads=2, dropout=0.5), torch.arange(30) % 3
+    drawn = [prior.train(mode).sample(labels, torch.Generator().manual_seed(0)) for mode in (True, False)]
+    assert torch.equal(*drawn)
+    assert prior.train().sample(labels).shape == (30, 5)
+    assert all(module.training for module in prior.modules())
+    codes = torch.zeros(3, 5, dtype=torch.long)
+    assert not torch.equal(prior(codes, labels[:3]), prior(codes, labels[:3])), "the control: training does drop units out"
