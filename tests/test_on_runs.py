@@ -12,13 +12,13 @@ from PIL import Image
 def test_a_class_of_ones_own_beside_its_config_is_found(lightning, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    (folder / "mymodel.py").write_text("from lit_models.ae import AE\nclass Mine(AE):\n    '''An AE of one's own.'''\n")
-    (folder / "mine.yaml").write_text("model: {class_path: mymodel.Mine, init_args: {channels: 16}}\ntrainer: {max_epochs: 1}\n")
+    (folder / "ownmodel.py").write_text("from lit_models.ae import AE\nclass Mine(AE):\n    '''An AE of one's own.'''\n")
+    (folder / "mine.yaml").write_text("model: {class_path: ownmodel.Mine, init_args: {channels: 16}}\ntrainer: {max_epochs: 1}\n")
     assert lightning("fit", "--config", "work/mine.yaml", *DIGITS) == 0
     run = tmp_path / "logs" / "mine" / "digits" / "version_0"
     assert lightning("sample", run, "--output", "s.png") == 2, "a path inside a checkpoint is never imported unasked"
     sys.path.append(str(folder))
-    assert lightning("sample", run, "--model", "mymodel.Mine", "--output", "s.png") == 0
+    assert lightning("sample", run, "--model", "ownmodel.Mine", "--output", "s.png") == 0
 
 
 @pytest.fixture

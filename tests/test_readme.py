@@ -42,11 +42,11 @@ def test_every_file_the_readme_names_is_there() -> None:
         ("ae", [], {"val/mse": 0.035}),
         ("vae", [], {"val/mse": 0.05}),
         # A prior that knew nothing would need 16 log 256 = 88.7 nats an image.
-        ("vqvae", ["--model.autoencoder_steps=70"], {"val/mse": 0.035, "val/prior": 16 * math.log(256) - 10}),
+        ("vqvae", ["--model.autoencoder_steps=110"], {"val/mse": 0.035, "val/prior": 16 * math.log(256) - 10}),
     ],
 )
-def test_shipped_models_learn_mnist_within_a_hundred_steps(model: str, words: list[str], reached: dict[str, float], lightning) -> None:
-    short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=100", "--data.fallback=null", f"--data.root={mnist_root()}"]
+def test_shipped_models_learn_mnist_within_160_steps(model: str, words: list[str], reached: dict[str, float], lightning) -> None:
+    short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=160", "--data.fallback=null", f"--data.root={mnist_root()}"]
     assert lightning("fit", "--config", model, *short, *words) == 0
     with open(f"logs/{model}/mnist/version_0/metrics.csv", newline="") as stream:
         last = [row for row in csv.DictReader(stream) if row["val/loss"]][-1]
