@@ -108,3 +108,20 @@ def test_a_damaged_checkpoint_is_named(fit, lightning, tmp_path: Path, capsys) -
     capsys.readouterr()
     assert lightning("test", best) == 2
     assert "best.ckpt is no readable checkpoint" in capsys.readouterr().err
+
+
+def test_a_trial_of_the_code_leaves_no_run_and_harms_none(fit, tmp_path: Path) -> None:
+    trial = "--trainer.fast_dev_run=true"
+    assert fit("ae", trial) == 0
+    assert not (tmp_path / "logs").exists()
+    (tmp_path / "halt.py").write_text(
+        "import os\nfrom lightning.pytorch import Callback\nclass Halt(Callback):\n"
+        "    def on_train_batch_start(self, *arguments):\n        os.kill(os.getpid(), 15)\n"
+    )
+    with pytest.raises(SystemExit):  # inside the first epoch
+        fit("ae", "--trainer.callbacks+=halt.Halt", "--trainer.log_every_n_steps=1")
+    run = tmp_path / "logs" / "ae" / "digits" / "version_0"
+    assert (run / "checkpoints" / "last.ckpt").is_file()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert fit("ae", "--ckpt_path=last", trial) == 0
+    assert before.items() <= {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}.items()

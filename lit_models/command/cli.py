@@ -162,8 +162,8 @@ class Command(LightningCLI):
             print(f"weights  {file}", flush=True)
 
     def after_fit(self) -> None:
-        if self.trainer.fast_dev_run:  # a trial of the code, not a run
-            runs.discard(Path(self.trainer.default_root_dir))
+        if self.trainer.fast_dev_run and RunRecord.claimed:  # a trial of the code, not a run; a resumed run's folder stays
+            runs.discard(RunRecord.claimed)
 
     def _resume(self, checkpoint: Path, step: int, loop: dict[str, Any]) -> None:
         epochs = self.trainer.max_epochs
@@ -174,7 +174,7 @@ class Command(LightningCLI):
                 f"prolong it, for example --trainer.max_epochs {epochs + 5}",
             )
         run = runs.run_of(checkpoint)
-        if run is not None and self.trainer.is_global_zero:
+        if run is not None and self.trainer.is_global_zero and not self.trainer.fast_dev_run:
             rewind(run, step=loop["epoch_loop.batch_progress"]["total"]["ready"])
             print(f"resume   from {checkpoint} after {step} steps", flush=True)
 

@@ -17,8 +17,7 @@ def explain_parse_error(message: str) -> UserError:
     text = " ".join(message.split())
     if found := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: (\S+)", text):
         key = (found[1] or found[2]).lstrip("-").split("=")[0]
-        owner = "trainer" if key.startswith("trainer.") else ""
-        known = [name for name in parameters(owner)]
+        known = parameters(of_trainer=key.startswith("trainer."))
         return UserError("expected a key that exists", f"got {key!r}", did_you_mean(key.split(".")[-1], known) or HELP)
     if found := re.search(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.+?)(?: - |$)', text):
         return UserError(f"{found[1]} expected {readable(found[2])}", f"got {found[3]}", HELP)
@@ -53,9 +52,9 @@ def class_paths() -> list[str]:
     ]
 
 
-def parameters(owner: str) -> list[str]:
+def parameters(of_trainer: bool) -> list[str]:
     """Names of the Trainer's constructor arguments, or of every class's that a config may name."""
-    if owner:
+    if of_trainer:
         return list(inspect.signature(Trainer).parameters)
     kinds = [Trainer, *offspring(LightningModule), *offspring(LightningDataModule), *offspring(Callback)]
     return [name for kind in kinds for name in inspect.signature(kind).parameters] + list(TOP)
