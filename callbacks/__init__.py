@@ -3,12 +3,14 @@
 from callbacks.centroids import Centroids
 from callbacks.codebook_usage import CodebookUsage
 from callbacks.latents import Latents
+from callbacks.log_density import LogDensity
 from callbacks.neighbours import Neighbours
 from callbacks.progress import Progress
 from callbacks.reconstructions import Reconstructions
 from callbacks.report import Report
 from callbacks.samples import Samples
 from callbacks.seed_each_step import SeedEachStep
+from callbacks.stages import Stages
 from callbacks.stop_on_signal import StopOnSignal
 from callbacks.training_codes import KeepTrainingCodes
 from callbacks.traversal import Traversal
@@ -18,12 +20,14 @@ __all__ = [
     "CodebookUsage",
     "KeepTrainingCodes",
     "Latents",
+    "LogDensity",
     "Neighbours",
     "Progress",
     "Reconstructions",
     "Report",
     "Samples",
     "SeedEachStep",
+    "Stages",
     "StopOnSignal",
     "Traversal",
 ]

@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from types import UnionType
+from typing import ClassVar, get_args
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from torch import Tensor
 
-from lit_models.contracts import HasCodebook, HasReferenceImages
+from lit_models.contracts import HasAnchors, HasCodebook, HasReferenceImages
+from lit_models.training_codes import class_means, class_spreads
 
 Drawn = Iterator[tuple[str, np.ndarray]]
 
@@ -39,10 +41,24 @@ def training_codes(pl_module: LightningModule) -> tuple[Tensor, Tensor]:
     return (pl_module.lookup(codes) if isinstance(pl_module, HasCodebook) else codes), labels
 
 
+def class_places(pl_module: LightningModule) -> tuple[Tensor, Tensor, str]:
+    """Where each class lives in the code, the unit of noise about it for each element of the code, and the unit's name.
+
+    A model with anchors has them, and half the distance between neighbours; for others it is the mean and the standard deviation of
+    the class's training codes.
+    """
+    if isinstance(pl_module, HasAnchors):
+        anchors = pl_module.anchors()
+        apart = torch.pdist(anchors).min()
+        return anchors, (apart / 2).expand_as(anchors), "half-distances between anchors"
+    codes, labels = training_codes(pl_module)
+    return class_means(codes, labels), class_spreads(codes, labels), "class spreads"
+
+
 class Figure(Callback, ABC):
     """Draws after the validation of every `every_n_epochs`-th epoch, and of the last, into TensorBoard and `figures/`."""
 
-    needs: ClassVar[tuple[type, ...]]
+    needs: ClassVar[tuple[type | UnionType, ...]]
 
     def __init__(self, every_n_epochs: int = 1) -> None:
         if every_n_epochs < 1:
@@ -55,7 +71,8 @@ class Figure(Callback, ABC):
         name, model = type(self).__name__, type(pl_module).__name__
         for verb in self.needs:
             if not isinstance(pl_module, verb):
-                raise TypeError(f"{name} needs {verb.__name__}, which {model} lacks: drop {name} from the config")
+                verbs = " or ".join(each.__name__ for each in (get_args(verb) or (verb,)))
+                raise TypeError(f"{name} needs {verbs}, which {model} lacks: drop {name} from the config")
         if not isinstance(trainer.datamodule, HasReferenceImages):
             raise TypeError(f"{name} needs a data module with `dataset` and `reference_images(split, n)`")
         self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "figures"  # here, for log_dir is collective

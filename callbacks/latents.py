@@ -15,7 +15,7 @@ from lit_models.contracts import CanEncode, HasTrainingCodes
 
 
 class Latents(Figure):
-    """A point an image, coloured by digit, each class centroid marked; 2-D codes are shown as they are.
+    """A point an image, coloured by digit, each class centroid marked; codes of two or three numbers are shown as they are.
 
     At the end of training the codes of the validation images go to TensorBoard's embedding projector, with thumbnails.
 
@@ -35,8 +35,8 @@ class Latents(Figure):
         codes, labels = training_codes(pl_module)
         points, digits = codes[: self.n].flatten(1).cpu().double().numpy(), labels[: self.n].cpu().numpy()
         axes: tuple[str, ...]
-        if points.shape[1] == 2:
-            flat, axes = points, ("code 1", "code 2")
+        if points.shape[1] in (2, 3):
+            flat, axes = points, ("code 1", "code 2", "code 3")[: points.shape[1]]
         elif self.method == "pca":
             pca = PCA(2, svd_solver="covariance_eigh").fit(points)
             flat = pca.transform(points)
@@ -44,15 +44,18 @@ class Latents(Figure):
         else:
             flat, axes = TSNE(2, init="pca", random_state=0).fit_transform(points), ("t-SNE 1", "t-SNE 2")
         plot = Plot(figsize=(7, 6), layout="constrained")
-        panel = plot.subplots()
+        panel = plot.subplots(subplot_kw={"projection": "3d"} if flat.shape[1] == 3 else {})
         for digit in sorted(set(digits.tolist())):
             colour = f"C{digit}"
             own = flat[digits == digit]
-            panel.scatter(own[:, 0], own[:, 1], s=9, color=colour, alpha=0.6, linewidths=0)
+            panel.scatter(*own.T, s=9, color=colour, alpha=0.6, linewidths=0)  # type: ignore[misc]
             mark = {"boxstyle": "circle", "facecolor": colour, "edgecolor": "black"}
-            panel.text(own[:, 0].mean(), own[:, 1].mean(), str(digit), ha="center", va="center", color="white", weight="bold", bbox=mark)
-        panel.set(xlabel=axes[0], ylabel=axes[1], title=caption(trainer, f"codes of {len(flat)} training images"))
-        yield f"latents/{'plane' if points.shape[1] == 2 else self.method}", plot_picture(plot)
+            place = (*own.mean(axis=0), str(digit))  # of three numbers in space
+            panel.text(*place, ha="center", va="center", color="white", weight="bold", bbox=mark)  # type: ignore[call-arg]
+        names = dict(zip(("xlabel", "ylabel", "zlabel"), axes, strict=False))
+        panel.set(**names, title=caption(trainer, f"codes of {len(flat)} training images"))
+        shape = {2: "plane", 3: "space"}.get(points.shape[1], self.method)
+        yield f"latents/{shape}", plot_picture(plot)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not (self.projector and trainer.is_global_zero):

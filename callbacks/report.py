@@ -30,15 +30,17 @@ class Report(Callback):
             self._hparams(trainer, pl_module, math.nan)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        best = trainer.checkpoint_callback
-        if not trainer.is_global_zero or not isinstance(best, ModelCheckpoint) or best.best_model_score is None:
+        kept = trainer.checkpoint_callback
+        if not trainer.is_global_zero or not isinstance(kept, ModelCheckpoint):
             return
-        folder, score = run_folder(trainer), float(best.best_model_score)
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.log_metrics({f"best/{best.monitor}": score}, step)
-        print(f"\nbest     {best.monitor} {score:.4f}")
+        folder = run_folder(trainer)
+        print()
+        if kept.best_model_score is not None:
+            score, step = float(kept.best_model_score), trainer.fit_loop.epoch_loop._batches_that_stepped
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.log_metrics({f"best/{kept.monitor}": score}, step)
+            print(f"best     {kept.monitor} {score:.4f}")
         grids = sorted((folder / "figures" / "samples" / "grid").glob("*.png"))
         if grids:
             print(f"grid     {shown(grids[-1])}")

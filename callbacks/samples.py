@@ -18,7 +18,7 @@ class Samples(Figure):
         self.n, self.seed = n, seed
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
-        source = f"samples, codes {pl_module.priors[0]}" if isinstance(pl_module, HasPriors) else "samples"
+        source = f"samples, codes {next(iter(pl_module.priors))}" if isinstance(pl_module, HasPriors) else "samples"
         if pl_module.classes is None:
             images = pl_module.sample(self.n, generator=self._noise())
             yield "samples/grid", grid_picture(images, 8, caption(trainer, source))

@@ -2,7 +2,7 @@ r"""Autoencoder: a code of a few numbers from which the image is rebuilt.
 
 Minimises :math:`\sum_i (\hat x_i - x_i)^2`. With `noise` the encoder sees a spoilt image and the clean one is asked for
 (denoising autoencoder). Nothing orders the codes: which of them have images is found out afterwards, from the codes of
-training images.
+training images (`lit_models.latent_density`).
 
 Reference: Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, 2006,
 https://doi.org/10.1126/science.1127647; Vincent et al., Extracting and Composing Robust Features with Denoising
@@ -15,25 +15,24 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lit_models.labels import check_labels
+from lit_models.latent_density import DensityName
 from lit_models.losses import PIXELS, squared_error
 from lit_models.networks import Decoder, Encoder
 from lit_models.schedules import adam
-from lit_models.training_codes import TrainingCodes
+from lit_models.training_codes import SampleCodes, TrainingCodes
 
 
-class AE(LightningModule):
+class AE(SampleCodes, LightningModule):
     """`latent_dim` is the width of the code; `noise` the standard deviation of what is added to pixels in [0, 1].
 
-    The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
+    `latent_density` is where `sample` takes codes from unasked. The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
     """
-
-    classes = None
 
     def __init__(
         self,
         latent_dim: int = 16,
         noise: float = 0.0,
+        latent_density: DensityName = "gaussian",
         channels: int = 64,
         blocks: int = 1,
         lr: float = 2e-3,
@@ -41,7 +40,7 @@ class AE(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.noise, self.lr, self.lr_steps = noise, lr, lr_steps
+        self.latent_dim, self.latent_density, self.noise, self.lr, self.lr_steps = latent_dim, latent_density, noise, lr, lr_steps
         self.encoder = Encoder(latent_dim, channels, blocks)
         self.decoder = Decoder(latent_dim, channels, blocks)
         self.training_codes = TrainingCodes()
@@ -73,13 +72,3 @@ class AE(LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
-
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Decodes draws from the Gaussian with mean and covariance of the training codes."""
-        check_labels(n, labels, self.classes)
-        codes, _ = self.training_codes.get()
-        # float64, and factors by eigenvalues: a covariance that is not quite positive definite has them too.
-        values, vectors = torch.linalg.eigh(codes.double().T.cov())
-        noise = torch.randn(n, codes.shape[1], generator=generator, dtype=torch.float64)
-        drawn = codes.double().mean(dim=0) + (noise * values.clamp_min(0).sqrt()) @ vectors.T
-        return self.decode(drawn.float().to(self.device))

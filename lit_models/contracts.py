@@ -4,6 +4,7 @@ A callback asks for the verb that it needs (`isinstance(pl_module, CanSample)`) 
 (B, 1, 28, 28) in [0, 1], labels (B,) integers, codes (B, ...) in whatever shape the model gives them.
 """
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
@@ -41,10 +42,10 @@ class CanSample(Protocol):
 
 @runtime_checkable
 class HasPriors(Protocol):
-    """Several ways to draw codes, by name; the first that `priors` lists is what `sample` does unasked."""
+    """Several ways to draw codes, by name, each with the number of labels that it takes; the first is what `sample` does unasked."""
 
     @property
-    def priors(self) -> tuple[str, ...]: ...
+    def priors(self) -> Mapping[str, int | None]: ...
 
     def sample(self, n: int, labels: Tensor | None = None, generator: Generator | None = None, prior: str | None = None) -> Tensor: ...
 
@@ -74,6 +75,14 @@ class HasTrainingCodes(Protocol):
 class HasAnchors(Protocol):
     def anchors(self) -> Tensor:
         """The code where each class lives by design, (classes, ...)."""
+
+
+@runtime_checkable
+class HasImages(Protocol):
+    """A data module that hands out a whole split."""
+
+    def images(self, split: str) -> tuple[Tensor, Tensor]:
+        """All images and labels of "train", "val" or "test"."""
 
 
 @runtime_checkable

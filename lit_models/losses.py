@@ -4,10 +4,13 @@ The caller averages over the batch, so every model's numbers are on one scale: t
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
+
+Adversary = Literal["relativistic", "hinge", "non_saturating"]
 
 PIXELS = 28 * 28
 PIXEL_VARIANCE = 0.0949  # of MNIST's training pixels in [0, 1]: 0.3081 ** 2
@@ -122,3 +125,59 @@ def is_binary(images: Tensor) -> bool:
 def negative_log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:
     """Nats of a sequence of codes under its prior, (B, P, K) and (B, P) to (B,), summed over positions."""
     return -torch.gather(logits.log_softmax(dim=-1), 2, targets[..., None])[..., 0].sum(dim=1)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, kind: Adversary) -> Tensor:
+    r"""What the discriminator minimises.
+
+    .. math::
+        \text{relativistic:} \;& \operatorname{softplus}(D(\hat x) - D(x)) \\
+        \text{hinge:} \;& \max(0, 1 - D(x)) + \max(0, 1 + D(\hat x)) \\
+        \text{non-saturating:} \;& \operatorname{softplus}(-D(x)) + \operatorname{softplus}(D(\hat x))
+
+    Args:
+        real, fake: Scores of real and of generated images, (B,); the relativistic loss compares them in pairs.
+    Returns:
+        (B,).
+    Raises:
+        ValueError: If the shapes differ.
+    Reference:
+        Relativistic pairing: Jolicoeur-Martineau 2018 and Huang et al., The GAN is dead; long live the GAN!, 2024, equation 2,
+        https://arxiv.org/abs/2501.05441. Hinge: Lim & Ye 2017. Non-saturating: Goodfellow et al. 2014, section 3.
+    """
+    _check_same_shape(real, fake, "scores of real and generated images")
+    if kind == "relativistic":
+        return softplus(fake - real)
+    return relu(1 - real) + relu(1 + fake) if kind == "hinge" else softplus(-real) + softplus(fake)
+
+
+def generator_loss(real: Tensor, fake: Tensor, kind: Adversary) -> Tensor:
+    r"""What the generator minimises against `discriminator_loss`.
+
+    .. math::
+        \text{relativistic:} \; \operatorname{softplus}(D(x) - D(\hat x)), \quad
+        \text{hinge:} \; -D(\hat x), \quad
+        \text{non-saturating:} \; \operatorname{softplus}(-D(\hat x))
+
+    Args, shapes, errors and sources are those of `discriminator_loss`.
+    """
+    _check_same_shape(real, fake, "scores of real and generated images")
+    if kind == "relativistic":
+        return softplus(real - fake)
+    return -fake if kind == "hinge" else softplus(-fake)
+
+
+def gradient_penalty(scores: Tensor, images: Tensor) -> Tensor:
+    r"""Squared gradient of a discriminator at images, :math:`\|\nabla_x D(x)\|^2`: R1 on real images, R2 on generated ones.
+
+    Args:
+        scores: D(x), (B,), with a graph that leads to `images`.
+        images: (B, 1, 28, 28), requiring a gradient.
+    Returns:
+        (B,), with a graph of its own.
+    Reference:
+        Mescheder et al., Which Training Methods for GANs do actually Converge?, 2018, equations 9 and 10.
+        https://arxiv.org/abs/1801.04406
+    """
+    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+    return gradient.square().flatten(1).sum(dim=1)

@@ -14,27 +14,30 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from lit_models.labels import check_labels
+from lit_models.latent_density import DensityName
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
 from lit_models.networks import Decoder, Encoder
 from lit_models.schedules import adam
-from lit_models.training_codes import TrainingCodes
+from lit_models.training_codes import SampleCodes, TrainingCodes
 
 
-class VAE(LightningModule):
+class VAE(SampleCodes, LightningModule):
     """`latent_dim` is the width D of the code; the KL's weight grows from 0 to `beta` in `kl_warmup_steps` steps.
+
+    `beta` 0 and `reconstruction_weight` 0 show what each term does alone: clusters without order, and a Gaussian without images.
+    `latent_density` is where `sample` takes codes from unasked: the prior, `normal`.
 
     The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
     """
-
-    classes = None
 
     def __init__(
         self,
         latent_dim: int = 16,
         beta: float = 1.0,
+        reconstruction_weight: float = 1.0,
         kl_warmup_steps: int = 0,
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        latent_density: DensityName = "normal",
         channels: int = 64,
         blocks: int = 1,
         lr: float = 2e-3,
@@ -43,6 +46,7 @@ class VAE(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.latent_dim, self.beta, self.kl_warmup_steps = latent_dim, beta, kl_warmup_steps
+        self.reconstruction_weight, self.latent_density = reconstruction_weight, latent_density
         self.likelihood, self.lr, self.lr_steps = likelihood, lr, lr_steps
         self.encoder = Encoder(2 * latent_dim, channels, blocks)
         self.decoder = Decoder(latent_dim, channels, blocks)
@@ -67,7 +71,7 @@ class VAE(LightningModule):
         reconstruction = self._pixel_loss(logits, images).mean()
         kl = gaussian_kl(mean, log_var).mean()
         warmth = min(1.0, (self.global_step + 1) / self.kl_warmup_steps) if self.kl_warmup_steps and stage == "train" else 1.0
-        loss = reconstruction + self.beta * warmth * kl
+        loss = self.reconstruction_weight * reconstruction + self.beta * warmth * kl
         terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if stage != "train":
             terms["mse"] = squared_error(self.reconstruct(images), images).mean() / PIXELS
@@ -93,8 +97,3 @@ class VAE(LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
-
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Decodes draws from the standard normal; images are the pixels' means."""
-        check_labels(n, labels, self.classes)
-        return self.decode(torch.randn(n, self.latent_dim, generator=generator).to(self.device))

@@ -8,6 +8,7 @@ its digit. The codebook must have settled before the prior can learn its words.
 Reference: van den Oord et al., Neural Discrete Representation Learning, 2017. https://arxiv.org/abs/1711.00937
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -151,21 +152,21 @@ class VQVAE(LightningModule):
         return self.decode(self.encode(images))
 
     @property
-    def priors(self) -> tuple[str, ...]:
+    def priors(self) -> Mapping[str, int | None]:
         """The first is what `sample` draws from unasked: `code_prior`, or frequencies until the transformer has begun."""
-        known = ("autoregressive", "frequencies", "uniform") if self.prior_begun else ("frequencies", "uniform")
-        return tuple(sorted(known, key=lambda name: name != self.code_prior))
+        known = ({"autoregressive": 10} if self.prior_begun else {}) | {"frequencies": 10, "uniform": None}
+        return {name: known[name] for name in sorted(known, key=lambda name: name != self.code_prior)}
 
     @property
     def classes(self) -> int | None:
-        return None if self.priors[0] == "uniform" else 10
+        return next(iter(self.priors.values()))
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None, prior: str | None = None) -> Tensor:
         """Decodes codes drawn from a prior; classes without labels are drawn as often as training images have them."""
-        prior = prior or self.priors[0]
+        prior = prior or next(iter(self.priors))
         if prior not in self.priors:
             raise ValueError(f"prior must be one of {', '.join(self.priors)} at this stage of training, got {prior!r}")
-        check_labels(n, labels, None if prior == "uniform" else 10)
+        check_labels(n, labels, self.priors[prior])
         indices = getattr(self, f"_sample_{prior}")(n, labels, generator)
         return self.decoder(self.lookup(indices.view(n, self.grid, self.grid).to(self.device))).sigmoid()
 

@@ -13,7 +13,8 @@ import torch
 from lit_models.command import main
 
 ROOT = Path(__file__).parent.parent
-MODELS = ("ae", "vae", "vqvae")
+MODELS = ("ae", "vae", "vqvae", "gan", "gan_conditional", "gan_reconstruction", "anchored", "pca_ae", "pca_vae")
+GAN = ["--model.init_args.generator_channels=16", "--model.init_args.discriminator_channels=16"]
 SMALL = {
     "ae": ["--model.init_args.channels=16"],
     "vae": ["--model.init_args.channels=16", "--model.init_args.kl_warmup_steps=6"],
@@ -22,6 +23,12 @@ SMALL = {
         "--model.init_args.channels=16", "--model.init_args.n_codes=32", "--model.init_args.prior_width=32",
         "--model.init_args.prior_layers=1", "--model.init_args.autoencoder_steps=6", "--model.init_args.prior_steps=50",
     ],
+    "gan": GAN,
+    "gan_conditional": GAN,
+    "gan_reconstruction": [*GAN, "--model.init_args.encoder_channels=16"],
+    "anchored": ["--model.init_args.channels=16"],
+    "pca_ae": ["--model.init_args.channels=16"],
+    "pca_vae": ["--model.init_args.channels=16"],
     "classifier": ["--model.init_args.channels=16"],
 }  # fmt: skip
 DIGITS = [
@@ -78,7 +85,7 @@ def bare_config(model: str) -> Path:
     """The shared callbacks alone."""
     file = Path.cwd() / "bare.yaml"
     base = (ROOT / "configs" / "base.yaml").read_text()
-    block = base[base.index("  callbacks:") :]
+    block = base[base.index("  callbacks:") : base.index("checkpoint:")]
     file.write_text(f"trainer:\n{block}")
     return file
 

@@ -8,17 +8,32 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
-from callbacks import Centroids, CodebookUsage, KeepTrainingCodes, Latents, Neighbours, Reconstructions, Samples, SeedEachStep, Traversal
-from callbacks.figure import looking
+from callbacks import (
+    Centroids,
+    CodebookUsage,
+    KeepTrainingCodes,
+    Latents,
+    LogDensity,
+    Neighbours,
+    Reconstructions,
+    Samples,
+    SeedEachStep,
+    Stages,
+    Traversal,
+)
+from callbacks.centroids import medoids
+from callbacks.figure import class_places, looking
 from callbacks.picture import grid_picture
 from callbacks.traversal import quantile_grid
 from datamodules import MNISTDataModule
 from lit_models.ae import AE
+from lit_models.anchored import AnchoredDecoder
 from lit_models.classifier import Classifier
+from lit_models.gan import GAN
 from lit_models.training_codes import class_means, class_spreads
 from lit_models.vae import VAE
 
-FIGURES = [Centroids, CodebookUsage, Latents, Neighbours, Reconstructions, Samples, Traversal]
+FIGURES = [Centroids, CodebookUsage, Latents, LogDensity, Neighbours, Reconstructions, Samples, Stages, Traversal]
 
 
 def trainer_in(folder: Path, *callbacks: object, epochs: int = 1) -> Trainer:
@@ -33,7 +48,8 @@ def digits() -> MNISTDataModule:
 @pytest.mark.parametrize("figure", FIGURES)
 def test_a_figure_says_which_verb_a_model_lacks(figure: type, tmp_path: Path) -> None:
     with pytest.raises(
-        TypeError, match=rf"{figure.__name__} needs (Can|Has)\w+, which Classifier lacks: drop {figure.__name__} from the config"
+        TypeError,
+        match=rf"{figure.__name__} needs (Can|Has)\w+( or Has\w+)?, which Classifier lacks: drop {figure.__name__} from the config",
     ):
         trainer_in(tmp_path, figure()).fit(Classifier(channels=16), datamodule=digits())
 
@@ -42,6 +58,7 @@ def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Pat
     figures = [
         Reconstructions(n=16),
         Samples(n=16),
+        Stages(first=1),
         Centroids(),
         Neighbours(),
         Traversal(steps=5),
@@ -53,10 +70,13 @@ def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Pat
     expected = {
         "reconstructions",
         "samples/grid",
+        *(f"samples/{density}" for density in ("normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde")),
+        "samples/stages",
         "centroids/means",
         "centroids/noise",
         "neighbours",
         "traversal/lines",
+        "traversal/axes",
         "traversal/manifold",
         "latents/plane",
     }
@@ -155,3 +175,56 @@ def test_a_module_without_training_codes_trains_under_the_shared_callbacks(tmp_p
 def test_codes_of_more_dimensions_are_projected(method: str, tmp_path: Path) -> None:
     trainer_in(tmp_path, KeepTrainingCodes(), Latents(method=method, n=100, projector=0)).fit(AE(channels=16), datamodule=digits())
     assert (tmp_path / "figures" / "latents" / method / "epoch_0001.png").is_file()
+
+
+def test_codes_of_three_numbers_are_shown_in_space(tmp_path: Path) -> None:
+    trainer_in(tmp_path, KeepTrainingCodes(), Latents(n=100, projector=0)).fit(AE(latent_dim=3, channels=16), datamodule=digits())
+    assert (tmp_path / "figures" / "latents" / "space" / "epoch_0001.png").is_file()
+
+
+def test_a_model_with_anchors_shows_these_and_half_their_distance_is_the_unit(tmp_path: Path) -> None:
+    model = AnchoredDecoder(channels=16)
+    places, units, unit = class_places(model)
+    assert torch.equal(places, model.anchors())
+    torch.testing.assert_close(units, torch.full((10, 16), 2.0))  # sqrt(16) / 2
+    assert unit == "half-distances between anchors"
+    trainer_in(tmp_path, Centroids(), Traversal(steps=3)).fit(model, datamodule=digits())
+    tags = {str(file.parent.relative_to(tmp_path / "figures")) for file in tmp_path.rglob("*.png")}
+    assert tags == {"centroids/means", "centroids/noise", "traversal/lines"}
+
+
+def test_a_medoid_is_the_code_with_the_least_distance_to_its_class() -> None:
+    codes, labels = torch.randn(60, 3), torch.arange(60) % 10
+    for digit, found in enumerate(medoids(codes, labels)):
+        own = codes[labels == digit]
+        sums = [sum(float((one - other).norm()) for other in own) for one in own]
+        assert torch.equal(found, own[sums.index(min(sums))])
+
+
+def test_stages_are_taken_at_doubling_ages_and_survive_a_resume(tmp_path: Path) -> None:
+    stages = Stages(first=1)
+    trainer_in(tmp_path, stages, epochs=3).fit(GAN(generator_channels=16, discriminator_channels=16), datamodule=digits())
+    assert list(stages.rows) == [1, 2, 4]  # of six batches
+    again = Stages(first=1)
+    again.load_state_dict(stages.state_dict())
+    assert list(again.rows) == [1, 2, 4]
+    heights = [np.asarray(Image.open(tmp_path / f"figures/samples/stages/epoch_000{epoch}.png")).shape[0] for epoch in (1, 3)]
+    assert heights[1] - heights[0] == 2 * 58, "two rows more: of four batches, and of the model as it is"
+
+
+def test_held_out_log_density_is_logged_for_each_density(tmp_path: Path) -> None:
+    model, data = AE(latent_dim=3, channels=16), digits()
+    trainer = trainer_in(tmp_path, KeepTrainingCodes(), LogDensity())
+    trainer.fit(model, datamodule=data)
+    logged = {name for name in trainer.callback_metrics if name.startswith("val/log_density_")}
+    assert logged == {f"val/log_density_{name}" for name in model.priors}
+    with torch.no_grad():
+        codes = model.eval().encode(data.reference_images("val", 1000)[0])
+    expected = model.training_codes.density("gmm", 3).log_density(codes).mean()
+    assert float(trainer.callback_metrics["val/log_density_gmm"]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_a_step_is_a_batch_for_a_gan_too(tmp_path: Path) -> None:
+    trainer = trainer_in(tmp_path, epochs=2)
+    trainer.fit(GAN(generator_channels=16, discriminator_channels=16), datamodule=digits())
+    assert trainer.global_step == trainer.fit_loop.epoch_loop._batches_that_stepped == 4

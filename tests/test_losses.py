@@ -9,8 +9,11 @@ from lit_models.losses import (
     PIXELS,
     bernoulli_loss,
     commitment_loss,
+    discriminator_loss,
     gaussian_kl,
     gaussian_nll,
+    generator_loss,
+    gradient_penalty,
     is_binary,
     negative_log_likelihood,
     squared_error,
@@ -63,3 +66,23 @@ def test_losses_refuse_to_broadcast() -> None:
 def test_only_zeros_and_ones_count_as_binary() -> None:
     assert is_binary(torch.rand(2, 1, 28, 28).round())
     assert not is_binary(torch.rand(2, 1, 28, 28))
+
+
+@pytest.mark.parametrize("kind", ["relativistic", "hinge", "non_saturating"])
+def test_players_losses_agree_with_their_equations(kind: str) -> None:
+    real, fake = torch.randn(2, 64)
+    log, one = torch.log, torch.ones(())
+    expected = {
+        "relativistic": (-log(torch.sigmoid(real - fake)), -log(torch.sigmoid(fake - real))),
+        "hinge": ((one - real).clamp_min(0) + (one + fake).clamp_min(0), -fake),
+        "non_saturating": (-log(torch.sigmoid(real)) - log(1 - torch.sigmoid(fake)), -log(torch.sigmoid(fake))),
+    }[kind]
+    torch.testing.assert_close(discriminator_loss(real, fake, kind), expected[0])
+    torch.testing.assert_close(generator_loss(real, fake, kind), expected[1])
+    with pytest.raises(ValueError, match="must share a shape"):
+        discriminator_loss(real, fake[:1], kind)
+
+
+def test_gradient_penalty_of_a_linear_score_is_the_square_of_its_weights() -> None:
+    weights, images = torch.randn(784), torch.rand(5, 1, 28, 28, requires_grad=True)
+    torch.testing.assert_close(gradient_penalty(images.flatten(1) @ weights, images), weights.square().sum().expand(5))

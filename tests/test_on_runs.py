@@ -1,11 +1,12 @@
 """What is done with a run: sample, test, predict, validate, and resume only as what it was."""
 
+import csv
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DIGITS
+from conftest import DIGITS, MODELS
 from PIL import Image
 
 
@@ -59,15 +60,59 @@ def test_a_run_is_sampled_tested_and_encoded_from_its_folder(vqvae_run: Path, li
     assert capsys.readouterr().out == first
 
 
+FIGURES = {
+    "anchored": {"samples/grid", "samples/stages", "centroids/means", "centroids/noise", "traversal/lines"},
+    "gan": {"samples/grid", "samples/stages"},
+    "gan_conditional": {"samples/grid", "samples/stages"},
+}
+OF_ENCODERS = {"reconstructions", "samples/grid", "centroids/means", "centroids/noise", "neighbours", "traversal/lines"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_shipped_config_draws_its_figures_and_its_run_is_sampled_and_tested(model: str, fit, lightning, tmp_path: Path, capsys) -> None:
+    assert fit(model, "--trainer.max_epochs=1", figures=True) == 0
+    run = tmp_path / "logs" / model / "digits" / "version_0"
+    tags = {str(file.parent.relative_to(run / "figures")) for file in run.rglob("epoch_0001.png")}
+    assert tags >= FIGURES.get(model, OF_ENCODERS)
+    assert any(tag.startswith("latents/") for tag in tags) == (model not in FIGURES)
+    with (run / "metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {int(row["step"]) for row in rows} <= {0, 1, 2, 3, 4}, "a step is a batch, whatever the number of optimisers"
+    capsys.readouterr()
+    assert lightning("sample", run, "--num", 20, "--output", "s.npz") == 0
+    images = np.load("s.npz")["images"]
+    assert images.shape == (20, 28, 28)
+    assert lightning("test", run) == 0
+    assert "test/" in capsys.readouterr().out
+
+
+def test_the_density_is_chosen_when_samples_are_drawn(fit, lightning, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    run = tmp_path / "logs" / "ae" / "digits"
+    drawn = {}
+    for name in ("normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde"):
+        assert lightning("sample", run, "--density", name, "--num", 10, "--output", "d.npz") == 0
+        drawn[name] = np.load("d.npz")
+        assert ("labels" in drawn[name]) == name.startswith("class_")
+    assert lightning("sample", run, "--density", "class_gmm", "--label", 4, "--num", 10, "--output", "d.npz") == 0
+    assert set(np.load("d.npz")["labels"]) == {4}
+    assert not np.array_equal(drawn["normal"]["images"], drawn["gmm"]["images"])
+    capsys.readouterr()
+    assert lightning("sample", run, "--density", "flow") == 2
+    assert "--density expected one of gaussian, normal, class_gaussian, gmm, class_gmm, kde" in capsys.readouterr().err
+    assert lightning("sample", run, "--density", "gmm", "--label", 4) == 2
+    assert "--label expected a density that takes labels" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--label", 11], "--label expected a digit from 0 to 9"),
-        (["--prior", "gaussian"], "--prior expected one of"),
+        (["--prior", "gaussian"], "--density expected one of"),
         (["--num", 0], "--num expected at least 1"),
         (["--output", "s.gif"], "--output expected a file ending in .png or .npz"),
         (["--output", "nowhere/s.png"], "make nowhere first"),
-        (["--prior", "uniform", "--label", 3], "draw around the class centroid"),
+        (["--prior", "uniform", "--label", 3], "draw about its class place"),
     ],
 )
 def test_sample_refuses_what_it_cannot_do(words: list[object], said: str, vqvae_run: Path, lightning, capsys) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 import callbacks  # noqa: F401  short class names resolve only for what has been imported
 from datamodules import MNISTDataModule
 from datamodules.sources import provide
-from lit_models import ae, classifier, vae, vqvae  # noqa: F401
+from lit_models import ae, anchored, classifier, gan, pca_ae, pca_vae, vae, vae_gan, vqvae  # noqa: F401
 from lit_models.checkpoint_io import read_checkpoint
 from lit_models.command import configs, runs
 from lit_models.command.curves import rewind
@@ -85,6 +86,7 @@ class Command(LightningCLI):
         return {name: known[name] | {"weights_only", "verbose"} for name in ("fit", "validate")}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_argument("--weights", type=str | None, default=None, help="Start a new run from the weights of this checkpoint or run.")
 
     def _parse_ckpt_path(self) -> None:
@@ -101,6 +103,7 @@ class Command(LightningCLI):
         if self.subcommand == "fit":
             os.environ[runs.PASSED_ON] = str(resumed.resolve())
         self._settle_trainer(config.trainer, resumed)
+        config.checkpoint.dirpath = config.checkpoint.dirpath or str(resumed / "checkpoints")
 
     def _settle_data(self, config: Any) -> str:
         """Make the data available; returns the name of the set, which the config has from now on."""
@@ -145,9 +148,8 @@ class Command(LightningCLI):
             if logger.class_path.split(".")[-1] in ("TensorBoardLogger", "MetricsCSV"):
                 for key, value in {"save_dir": str(folder.parent), "name": "", "version": folder.name}.items():
                     logger.init_args[key] = value
-        for callback in trainer.callbacks or []:
-            if callback.class_path.split(".")[-1] == "ModelCheckpoint" and callback.init_args.dirpath is None:
-                callback.init_args.dirpath = str(folder / "checkpoints")
+        if trainer.enable_progress_bar is False:
+            trainer.callbacks = [callback for callback in trainer.callbacks or [] if callback.class_path != "callbacks.Progress"]
 
     def after_instantiate_classes(self) -> None:
         if self.checkpoint is not None:

@@ -12,17 +12,19 @@ from PIL import Image
 from torch import Tensor
 
 from callbacks import CodebookUsage, SeedEachStep
-from callbacks.figure import looking, training_codes
+from callbacks.figure import class_places, looking
 from callbacks.picture import grid_picture
 from datamodules import MNISTDataModule
 from lit_models.checkpoint_io import read_checkpoint
 from lit_models.command.errors import UserError
 from lit_models.command.quiet import quiet
 from lit_models.command.train import add_to_path
-from lit_models.contracts import CanDecode, CanEncode, CanSample, HasCodebook, HasPriors, HasTrainingCodes
-from lit_models.training_codes import class_means, class_spreads
+from lit_models.contracts import CanDecode, CanEncode, CanSample, HasAnchors, HasCodebook, HasPriors, HasTrainingCodes
 
-SHIPPED = ("lit_models.ae.AE", "lit_models.vae.VAE", "lit_models.vqvae.VQVAE", "lit_models.classifier.Classifier")
+SHIPPED = (
+    "lit_models.ae.AE", "lit_models.anchored.AnchoredDecoder", "lit_models.classifier.Classifier", "lit_models.gan.GAN",
+    "lit_models.pca_ae.PCAAE", "lit_models.pca_vae.PCAVAE", "lit_models.vae.VAE", "lit_models.vae_gan.VAEGAN", "lit_models.vqvae.VQVAE",
+)  # fmt: skip
 
 
 def load(checkpoint: Path, named: str | None) -> tuple[LightningModule, dict[str, Any]]:
@@ -109,34 +111,30 @@ def _labels(given: Namespace, classes: int) -> Tensor:
 def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor | None, str]:
     if not isinstance(model, CanSample):
         raise UserError("sample expected a model that can be drawn from", f"got {type(model).__name__}")
-    options = {}
+    options, classes = {}, model.classes
     if given.prior is not None:
-        if not isinstance(model, HasPriors) or given.prior not in model.priors:
-            known = (
-                f"one of {', '.join(model.priors)}"
-                if isinstance(model, HasPriors)
-                else f"none: {type(model).__name__} has one way to be sampled"
-            )
-            raise UserError(f"--prior expected {known}", f"got {given.prior}")
-        options["prior"] = given.prior
-    classes = None if given.prior == "uniform" else model.classes
+        known = model.priors if isinstance(model, HasPriors) else {}
+        if given.prior not in known:
+            expected = f"one of {', '.join(known)}" if known else f"none: {type(model).__name__} has one way to be sampled"
+            raise UserError(f"--density expected {expected}", f"got {given.prior}")
+        options, classes = {"prior": given.prior}, known[given.prior]
     if classes is None and given.label is not None:
-        raise UserError(
-            "--label expected a model that takes labels",
-            f"got {type(model).__name__}",
-            "draw around the class centroid instead: add --noise 0.5",
+        able = [name for name, taken in model.priors.items() if taken] if isinstance(model, HasPriors) else []
+        expected = (
+            f"--label expected a density that takes labels: {', '.join(able)}" if able else "--label expected a model that takes labels"
         )
+        got = given.prior or next(iter(model.priors)) if able else type(model).__name__
+        raise UserError(expected, f"got {got}", "or draw about its class place: add --noise 0.5" if able else "")
     labels = None if classes is None else _labels(given, classes)
-    source = f", codes {given.prior or model.priors[0]}" if isinstance(model, HasPriors) else ""
+    source = f", codes {given.prior or next(iter(model.priors))}" if isinstance(model, HasPriors) else ""
     return model.sample(given.num, labels, generator, **options), labels, f"samples of {type(model).__name__}{source}"
 
 
 def _around_centroids(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor, str]:
-    if not (isinstance(model, CanDecode) and isinstance(model, HasTrainingCodes)):
-        raise UserError("--noise expected a model with codes of training images", f"got {type(model).__name__}")
+    if not (isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes)):
+        raise UserError("--noise expected a model with anchors or with codes of training images", f"got {type(model).__name__}")
     labels = _labels(given, 10)
-    codes, known = training_codes(model)
-    means, spreads = class_means(codes, known)[labels], class_spreads(codes, known)[labels]
-    noise = torch.randn(means.shape, generator=generator).to(means)
-    how = f"decodes of class centroids with noise {given.noise:g} of {type(model).__name__}"
-    return model.decode(means + given.noise * spreads * noise), labels, how
+    places, units, unit = class_places(model)
+    noise = torch.randn(len(labels), *places.shape[1:], generator=generator).to(places)
+    how = f"decodes of {type(model).__name__} about its class places, noise {given.noise:g} {unit}"
+    return model.decode(places[labels] + given.noise * units[labels] * noise), labels, how

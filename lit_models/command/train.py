@@ -63,7 +63,7 @@ def explain(error: BaseException) -> UserError | None:
     if any(_is_users(file) for file in _files(error)):
         return None
     lines = [line.strip()[:300] for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    device = isinstance(error, MisconfigurationException)
+    device = isinstance(error, MisconfigurationException) and "accelerator" in str(error)
     remedy = "leave --trainer.accelerator and --trainer.devices out, or add --config cpu" if device else " ".join(lines[2:])[:300]
     return UserError(lines[0], lines[1] if lines[1:] else "", remedy)
 

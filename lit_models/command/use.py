@@ -35,7 +35,7 @@ def parser(command: str) -> argparse.ArgumentParser:
         options.add_argument("--num", type=int, default=64, help="how many images (64)")
         options.add_argument("--label", type=int, help="the digit asked for; without it all in turn, or none where the model takes none")
         options.add_argument("--noise", type=float, help="decode class centroids with noise of so many class spreads instead")
-        options.add_argument("--prior", help="where codes come from, for a model with several priors")
+        options.add_argument("--density", "--prior", dest="prior", metavar="NAME", help="a latent density, or a prior of the VQ-VAE")
         options.add_argument("--seed", type=int, default=0)
         options.add_argument("--output", type=Path, default=Path("samples.png"), help=".png for a grid, .npz for images and labels")
     return options

@@ -1,0 +1,48 @@
+"""Principal component analysis as an encoder: fitted once by scikit-learn, then a linear map."""
+
+import torch
+from lightning.pytorch import Trainer
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from lit_models.contracts import HasImages
+from lit_models.losses import PIXELS
+
+
+class PCAEncoder(nn.Module):
+    r"""Images (B, 1, 28, 28) to their principal components, :math:`z = A (x - m)`, (B, n_components), rows of A orthonormal.
+
+    With `whiten` each component is divided by its standard deviation on the training images. Mean (784,), axes
+    (n_components, 784) and variances (n_components,) are buffers: part of the checkpoint, never trained.
+    """
+
+    def __init__(self, n_components: int, whiten: bool) -> None:
+        super().__init__()
+        if not 1 <= n_components <= PIXELS:
+            raise ValueError(f"the number of principal components must lie in 1 to {PIXELS}, got {n_components}")
+        self.whiten = whiten
+        self.register_buffer("mean", torch.zeros(PIXELS))
+        self.register_buffer("axes", torch.zeros(n_components, PIXELS))
+        self.register_buffer("variances", torch.zeros(n_components))
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def forward(self, images: Tensor) -> Tensor:
+        codes = (images.flatten(1) - self.mean) @ self.axes.T
+        return codes / self.variances.clamp_min(1e-12).sqrt() if self.whiten else codes
+
+    def fit(self, images: Tensor) -> None:
+        """Fit to all of `images`, (N, 1, 28, 28), in float64."""
+        if len(images) < len(self.axes):
+            raise ValueError(f"{len(self.axes)} principal components expected as many images at least, got {len(images)}")
+        pca = PCA(len(self.axes), svd_solver="covariance_eigh").fit(images.flatten(1).cpu().double().numpy())
+        for buffer, value in ((self.mean, pca.mean_), (self.axes, pca.components_), (self.variances, pca.explained_variance_)):
+            buffer.copy_(torch.from_numpy(value))
+        self.fitted.fill_(True)
+
+    def fit_before_training(self, trainer: Trainer) -> None:
+        """On the first process and all training images, unless weights to go on from hold a fit: DDP hands the buffers on."""
+        if self.fitted or trainer.ckpt_path or not trainer.is_global_zero:
+            return
+        if not isinstance(trainer.datamodule, HasImages):
+            raise TypeError("a PCA encoder needs a data module with `images(split)`, to be fitted to its training images")
+        self.fit(trainer.datamodule.images("train")[0])
