@@ -119,7 +119,7 @@ class GAN(LightningModule):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes are z, with the class's corner beside it for `projection`: (B, latent_dim) or (B, latent_dim + 10)."""
-        return self.averaged_generator(codes)
+        return self.averaged_generator(codes).clamp(0, 1)
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Decodes random codes; classes without labels are drawn alike."""

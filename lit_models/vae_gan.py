@@ -124,7 +124,7 @@ class VAEGAN(SampleCodes, LightningModule):
         return self.averaged_encoder(images).chunk(2, dim=1)[0]
 
     def decode(self, codes: Tensor) -> Tensor:
-        return self.averaged_decoder(codes)
+        return self.averaged_decoder(codes).clamp(0, 1)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))

@@ -43,12 +43,19 @@ def test_every_file_the_readme_names_is_there() -> None:
         ("vae", [], {"val/mse": 0.05}),
         # A prior that knew nothing would need 16 log 256 = 88.7 nats an image.
         ("vqvae", ["--model.autoencoder_steps=110"], {"val/mse": 0.035, "val/prior": 16 * math.log(256) - 10}),
+        # Three components explain 23 % of a variance of 0.067 a pixel; class means alone would reach 0.052.
+        ("pca_ae", [], {"val/mse": 0.055}),
+        ("anchored", [], {"val/mse": 0.055}),
+        # A generator driven into black, as a sigmoid's is, loses by 6.
+        ("gan", [], {"train/generator_loss": 3.5}),
+        ("gan_reconstruction", [], {"train/generator_loss": 3.5, "val/mse": 0.07}),
     ],
 )
 def test_shipped_models_learn_mnist_within_160_steps(model: str, words: list[str], reached: dict[str, float], lightning) -> None:
     short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=160", "--data.fallback=null", f"--data.root={mnist_root()}"]
     assert lightning("fit", "--config", model, *short, *words) == 0
     with open(f"logs/{model}/mnist/version_0/metrics.csv", newline="") as stream:
-        last = [row for row in csv.DictReader(stream) if row["val/loss"]][-1]
+        rows = list(csv.DictReader(stream))
     for name, bound in reached.items():
-        assert float(last[name]) < bound, name
+        last = [float(row[name]) for row in rows if row[name]][-1]
+        assert last < bound, name
