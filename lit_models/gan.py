@@ -8,6 +8,7 @@ Reference: Goodfellow et al., Generative Adversarial Nets, 2014, https://arxiv.o
 sibling of Huang et al., The GAN is dead; long live the GAN!, 2024, https://arxiv.org/abs/2501.05441.
 """
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lit_models.anchors import Layout, class_anchors
+from lit_models.clusters import Clusters
+from lit_models.fitted import fit_before_training
 from lit_models.labels import check_labels
 from lit_models.losses import Adversary, generator_loss
 from lit_models.networks import Discriminator, Generator
@@ -26,9 +29,10 @@ class GAN(LightningModule):
     """A code of `latent_dim` standard normal numbers z becomes an image.
 
     Args:
-        conditioning: `projection` puts the class's corner of a simplex beside z and lets the discriminator compare image and
-            label; `noise` draws z around the class's anchor and tells the discriminator nothing, so that nothing but chance
-            can tie a digit to its anchor.
+        conditioning: `none` is the plain game. `clusters` plays it within each of `clusters` k-means clusters of the training
+            images (Sage et al. 2018, https://arxiv.org/abs/1712.04407): no label is used or accepted. `projection` does so with the
+            digits: the class's corner of a simplex lies beside z, and the discriminator compares image and label. `noise` draws z
+            around the class's anchor and tells the discriminator nothing, so that nothing but chance can tie a digit to its anchor.
         layout: Of the anchors, for `noise` (`lit_models.anchors`).
         spread: Standard deviation of z about its anchor, for `noise`.
         loss: The game; the relativistic one compares a real with a generated image of the same label.
@@ -40,16 +44,17 @@ class GAN(LightningModule):
     def __init__(
         self,
         latent_dim: int = 64,
-        conditioning: Literal["none", "projection", "noise"] = "none",
+        conditioning: Literal["none", "clusters", "projection", "noise"] = "none",
+        clusters: int = 50,
         layout: Layout = "line",
         spread: float = 1.0,
         loss: Adversary = "relativistic",
-        gamma: float = 0.05,
+        gamma: float = 0.1,
         penalty_every: int = 4,
         decay: float = 0.998,
         generator_channels: int = 48,
         discriminator_channels: int = 48,
-        lr: float = 1e-3,
+        lr: float = 2e-3,
         lr_steps: int = 3000,
     ) -> None:
         super().__init__()
@@ -57,24 +62,34 @@ class GAN(LightningModule):
         self.automatic_optimization = False
         self.latent_dim, self.conditioning, self.spread, self.loss = latent_dim, conditioning, spread, loss
         self.gamma, self.penalty_every, self.lr, self.lr_steps = gamma, penalty_every, lr, lr_steps
-        self.classes = None if conditioning == "none" else 10
-        beside = 10 if conditioning == "projection" else 0
+        self.classes = 10 if conditioning in ("projection", "noise") else None
+        if conditioning == "clusters":
+            self.clusters = Clusters(clusters)
+        beside = {"projection": 10, "clusters": clusters}.get(conditioning, 0)  # labels that both players are told
         self.generator = Generator(latent_dim + beside, generator_channels)
         self.discriminator = Discriminator(beside or None, discriminator_channels)
         self.averaged_generator = averaged(self.generator, decay)
-        places = class_anchors("simplex", latent_dim)[:, :10] if beside else class_anchors(layout, latent_dim)
+        places = math.sqrt(latent_dim / 2) * torch.eye(beside) if beside else class_anchors(layout, latent_dim)
         self.register_buffer("places", places, persistent=False)
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and self.conditioning == "clusters":
+            fit_before_training(self.clusters, self.trainer)
 
     # -- objective
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        images, labels = batch
+        images, labels = self._labelled(batch)
         noise = torch.randn(len(images), self.latent_dim, device=self.device)
         fakes = self.generator(self._codes(noise, labels))
         self._discriminator_turn(images, fakes, labels)
         self._generator_turn(images, fakes, labels)
         for schedule in self.lr_schedulers():
             schedule.step()
+
+    def _labelled(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
+        images, labels = batch
+        return images, self.clusters(images) if self.conditioning == "clusters" else labels
 
     def _discriminator_turn(self, images: Tensor, fakes: Tensor, labels: Tensor) -> None:
         gamma = 0.0 if self.global_step % self.penalty_every else self.gamma * self.penalty_every
@@ -99,7 +114,7 @@ class GAN(LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: list[Tensor], stage: str) -> None:
-        images, labels = batch
+        images, labels = self._labelled(batch)
         fakes = self.decode(self._codes(torch.randn(len(images), self.latent_dim, device=self.device), labels))
         _, parts = judge(self.discriminator, images, fakes, labels, self.loss)
         self.log_dict({f"{stage}/{name}": value for name, value in parts.items()}, sync_dist=True, batch_size=len(images))
@@ -115,16 +130,18 @@ class GAN(LightningModule):
         if self.conditioning == "none":
             return noise
         places = self.places[labels]
-        return torch.cat([noise, places], dim=1) if self.conditioning == "projection" else places + self.spread * noise
+        return places + self.spread * noise if self.conditioning == "noise" else torch.cat([noise, places], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes are z, with the class's corner beside it for `projection`: (B, latent_dim) or (B, latent_dim + 10)."""
+        """Codes are z, (B, latent_dim), for `projection` and `clusters` with the label's corner of a simplex beside it."""
         return self.averaged_generator(codes).clamp(0, 1)
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Decodes random codes; classes without labels are drawn alike."""
+        """Decodes random codes; without labels all classes are drawn alike, and clusters as often as training images have them."""
         check_labels(n, labels, self.classes)
-        if labels is None:
+        if self.conditioning == "clusters":
+            labels = self.clusters.draw(n, generator)
+        elif labels is None:
             labels = torch.randint(10, (n,), generator=generator)
         noise = torch.randn(n, self.latent_dim, generator=generator).to(self.device)
         return self.decode(self._codes(noise, labels.to(self.device)))

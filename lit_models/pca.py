@@ -1,11 +1,9 @@
 """Principal component analysis as an encoder: fitted once by scikit-learn, then a linear map."""
 
 import torch
-from lightning.pytorch import Trainer
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from lit_models.contracts import HasImages
 from lit_models.losses import PIXELS
 
 
@@ -38,11 +36,3 @@ class PCAEncoder(nn.Module):
         for buffer, value in ((self.mean, pca.mean_), (self.axes, pca.components_), (self.variances, pca.explained_variance_)):
             buffer.copy_(torch.from_numpy(value))
         self.fitted.fill_(True)
-
-    def fit_before_training(self, trainer: Trainer) -> None:
-        """On the first process and all training images, unless weights to go on from hold a fit: DDP hands the buffers on."""
-        if self.fitted or trainer.ckpt_path or not trainer.is_global_zero:
-            return
-        if not isinstance(trainer.datamodule, HasImages):
-            raise TypeError("a PCA encoder needs a data module with `images(split)`, to be fitted to its training images")
-        self.fit(trainer.datamodule.images("train")[0])

@@ -10,6 +10,7 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from lit_models.fitted import fit_before_training
 from lit_models.latent_density import DensityName
 from lit_models.losses import PIXELS, squared_error
 from lit_models.networks import Decoder
@@ -43,7 +44,7 @@ class PCAAE(SampleCodes, LightningModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            self.encoder.fit_before_training(self.trainer)
+            fit_before_training(self.encoder, self.trainer)
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         return self._step(batch, "train")

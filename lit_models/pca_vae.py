@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from lit_models.fitted import fit_before_training
 from lit_models.latent_density import DensityName
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, is_binary, squared_error
 from lit_models.networks import Decoder
@@ -46,7 +47,7 @@ class PCAVAE(SampleCodes, LightningModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
-            self.encoder.fit_before_training(self.trainer)
+            fit_before_training(self.encoder, self.trainer)
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         return self._step(batch, "train")

@@ -44,13 +44,13 @@ class VAEGAN(SampleCodes, LightningModule):
         decoder_likeness: float = 5.0,
         latent_density: DensityName = "normal",
         loss: Adversary = "relativistic",
-        gamma: float = 0.05,
+        gamma: float = 0.1,
         penalty_every: int = 4,
         decay: float = 0.998,
         encoder_channels: int = 32,
         generator_channels: int = 48,
         discriminator_channels: int = 48,
-        lr: float = 1e-3,
+        lr: float = 2e-3,
         lr_steps: int = 3000,
     ) -> None:
         super().__init__()

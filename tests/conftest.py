@@ -23,7 +23,7 @@ SMALL = {
         "--model.init_args.channels=16", "--model.init_args.n_codes=32", "--model.init_args.prior_width=32",
         "--model.init_args.prior_layers=1", "--model.init_args.autoencoder_steps=6", "--model.init_args.prior_steps=50",
     ],
-    "gan": GAN,
+    "gan": [*GAN, "--model.init_args.clusters=5"],
     "gan_conditional": GAN,
     "gan_reconstruction": [*GAN, "--model.init_args.encoder_channels=16"],
     "anchored": ["--model.init_args.channels=16"],

@@ -8,12 +8,14 @@ import pytest
 import torch
 from conftest import MODELS
 from lightning.pytorch import LightningModule, Trainer
+from sklearn.cluster import KMeans
 
 from datamodules import MNISTDataModule
 from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
 from lit_models.anchors import class_anchors
 from lit_models.classifier import Classifier
+from lit_models.clusters import Clusters
 from lit_models.contracts import CanDecode, CanEncode, CanReconstruct, CanSample, HasAnchors, HasCodebook, HasPriors, HasTrainingCodes
 from lit_models.gan import GAN
 from lit_models.losses import squared_error
@@ -44,7 +46,7 @@ BUILD = {
     "ae": lambda: AE(channels=16),
     "vae": lambda: VAE(channels=16),
     "vqvae": lambda: VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1),
-    "gan": lambda: GAN(**SMALL_GAN),
+    "gan": lambda: GAN(conditioning="clusters", clusters=5, **SMALL_GAN),
     "gan_conditional": lambda: GAN(conditioning="projection", **SMALL_GAN),
     "gan_reconstruction": lambda: VAEGAN(encoder_channels=16, **SMALL_GAN),
     "anchored": lambda: AnchoredDecoder(channels=16),
@@ -62,6 +64,8 @@ def build(name: str) -> LightningModule:
         model.prior_begun.fill_(True)
     if name.startswith("pca"):
         model.encoder.fit(images)
+    if name == "gan":
+        model.clusters.fit(images)
     if name in ENCODERS:
         model.training_codes.keep(model.indices(images) if name == "vqvae" else model.encode(images), labels)
     return model.eval()
@@ -71,7 +75,7 @@ def fit_one_batch(model: LightningModule, folder: Path) -> None:
     """A real Trainer and one batch of the small digits."""
     quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
     trainer = Trainer(accelerator="cpu", max_epochs=1, limit_train_batches=1, limit_val_batches=0, default_root_dir=folder, **quiet)
-    trainer.fit(model, datamodule=MNISTDataModule("digits", limit=128, batch_size=64))
+    trainer.fit(model.train(), datamodule=MNISTDataModule("digits", limit=128, batch_size=64))
 
 
 def moved(before: dict[str, torch.Tensor], model: LightningModule) -> set[str]:
@@ -293,8 +297,7 @@ def test_a_turn_of_a_vae_gan_moves_only_the_players_whose_turn_it_is(
 
 @torch.no_grad()
 def test_samples_of_a_gan_come_from_the_averaged_generator() -> None:
-    model = build("gan")
-    codes = torch.randn(4, 64)
+    model, codes = GAN(**SMALL_GAN), torch.randn(4, 64)
     kept = model.decode(codes)
     for parameter in model.generator.parameters():
         parameter.add_(0.1)
@@ -393,3 +396,31 @@ def test_neighbouring_anchors_lie_the_root_of_the_dimension_apart(layout: str) -
         assert float(apart[0, 9]) == pytest.approx(4.0)
     with pytest.raises(ValueError, match="expected latent_dim of at least"):
         class_anchors(layout, 0)
+
+
+@torch.no_grad()
+def test_clusters_are_the_nearest_centres_and_drawn_as_often_as_they_occur() -> None:
+    clusters, images = Clusters(5), load_digits_as_images(300)
+    clusters.fit(images)
+    expected = (
+        KMeans(5, init=clusters.centres.numpy(), n_init=1, max_iter=1).fit(clusters.centres.numpy()).predict(images.flatten(1).numpy())
+    )
+    assert clusters(images).tolist() == expected.tolist()
+    torch.testing.assert_close(clusters.shares, clusters(images).bincount(minlength=5) / 300, atol=0.03, rtol=0)
+    drawn = clusters.draw(20_000, torch.Generator().manual_seed(0)).bincount(minlength=5) / 20_000
+    torch.testing.assert_close(drawn, clusters.shares, atol=0.02, rtol=0)
+    with pytest.raises(ValueError, match="50 clusters expected as many images at least, got 20"):
+        Clusters(50).fit(images[:20])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("conditioning", "classes"), [("none", None), ("clusters", None), ("projection", 10), ("noise", 10)])
+def test_a_gan_takes_the_labels_that_its_conditioning_knows(conditioning: str, classes: int | None) -> None:
+    model = GAN(conditioning=conditioning, **SMALL_GAN)
+    assert model.classes == classes
+    assert model.sample(3).shape == (3, 1, 28, 28)
+    if classes is None:
+        with pytest.raises(ValueError, match="takes no labels"):
+            model.sample(3, torch.arange(3))
+    else:
+        assert not torch.equal(*(model.sample(1, torch.tensor([y]), torch.Generator().manual_seed(0)) for y in (0, 1)))

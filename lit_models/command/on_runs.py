@@ -111,22 +111,21 @@ def _labels(given: Namespace, classes: int) -> Tensor:
 def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor | None, str]:
     if not isinstance(model, CanSample):
         raise UserError("sample expected a model that can be drawn from", f"got {type(model).__name__}")
-    options, classes = {}, model.classes
-    if given.prior is not None:
-        known = model.priors if isinstance(model, HasPriors) else {}
-        if given.prior not in known:
-            expected = f"one of {', '.join(known)}" if known else f"none: {type(model).__name__} has one way to be sampled"
-            raise UserError(f"--density expected {expected}", f"got {given.prior}")
-        options, classes = {"prior": given.prior}, known[given.prior]
+    known = model.priors if isinstance(model, HasPriors) else {}
+    prior = given.prior or next(iter(known), None)
+    if given.prior is not None and given.prior not in known:
+        expected = f"one of {', '.join(known)}" if known else f"none: {type(model).__name__} has one way to be sampled"
+        raise UserError(f"--density expected {expected}", f"got {given.prior}")
+    classes = known[prior] if prior else model.classes
     if classes is None and given.label is not None:
-        able = [name for name, taken in model.priors.items() if taken] if isinstance(model, HasPriors) else []
-        expected = (
-            f"--label expected a density that takes labels: {', '.join(able)}" if able else "--label expected a model that takes labels"
-        )
-        got = given.prior or next(iter(model.priors)) if able else type(model).__name__
-        raise UserError(expected, f"got {got}", "or draw about its class place: add --noise 0.5" if able else "")
+        able = [name for name, taken in known.items() if taken]
+        if able:
+            remedy = "or draw about its class place: --noise 0.5"
+            raise UserError(f"--label expected a density that takes labels: {', '.join(able)}", f"got {prior}", remedy)
+        raise UserError("--label expected a model that takes labels", f"got {type(model).__name__}")
     labels = None if classes is None else _labels(given, classes)
-    source = f", codes {given.prior or next(iter(model.priors))}" if isinstance(model, HasPriors) else ""
+    source = f", codes {prior}" if prior else ""
+    options = {"prior": prior} if prior else {}
     return model.sample(given.num, labels, generator, **options), labels, f"samples of {type(model).__name__}{source}"
 
 
