@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_models.anchors import Layout, class_anchors
 from lit_models.labels import check_labels
@@ -26,6 +26,7 @@ from lit_models.schedules import adam
 class AnchoredDecoder(LightningModule):
     """`layout` places the classes (`lit_models.anchors`), `noise` is sigma: neighbouring anchors are sqrt(latent_dim) apart.
 
+    The decoder sees codes in units in which the anchors have variance 1, and passes them through two layers of `width`.
     The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
     """
 
@@ -39,14 +40,20 @@ class AnchoredDecoder(LightningModule):
         noise_assignment: Literal["independent", "matched"] = "independent",
         channels: int = 64,
         blocks: int = 1,
+        width: int = 256,
         lr: float = 2e-3,
         lr_steps: int = 5000,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.noise, self.noise_assignment, self.lr, self.lr_steps = noise, noise_assignment, lr, lr_steps
-        self.decoder = Decoder(latent_dim, channels, blocks)
-        self.register_buffer("places", class_anchors(layout, latent_dim), persistent=False)
+        # Two wide layers first: along a line of ten digits the image must change its course nine times.
+        wide = (nn.Linear(latent_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.decoder = nn.Sequential(*wide, Decoder(width, channels, blocks))
+        places = class_anchors(layout, latent_dim)
+        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("centre", places.mean(dim=0), persistent=False)
+        self.register_buffer("scale", (places - places.mean(dim=0)).square().mean().sqrt(), persistent=False)
 
     # -- objective
 
@@ -88,7 +95,7 @@ class AnchoredDecoder(LightningModule):
         return self.places
 
     def decode(self, codes: Tensor) -> Tensor:
-        return self.decoder(codes).sigmoid()
+        return self.decoder((codes - self.centre) / self.scale).sigmoid()
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Decodes codes about the anchors, with the noise of training; classes without labels are drawn alike."""
