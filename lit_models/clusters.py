@@ -1,4 +1,4 @@
-"""Labels that nobody gave: k-means clusters of the training images."""
+"""Labels that nobody gave: k-means clusters of the training images, of all or within each class."""
 
 import torch
 from sklearn.cluster import MiniBatchKMeans
@@ -8,27 +8,35 @@ from lit_models.losses import PIXELS
 
 
 class Clusters(nn.Module):
-    """Images (B, 1, 28, 28) to the nearest of `k` centres, (B,); centres (k, 784) and the clusters' shares (k,) are buffers."""
+    """The nearest of `k` centres in each of `groups` groups of images.
 
-    def __init__(self, k: int) -> None:
+    Centres (groups, k, 784) and the shares of a group's images that each has, (groups, k), are buffers. Group g's clusters are numbered
+    from g k on.
+    """
+
+    def __init__(self, k: int, groups: int = 1) -> None:
         super().__init__()
-        self.register_buffer("centres", torch.zeros(k, PIXELS))
-        self.register_buffer("shares", torch.ones(k) / k)
+        self.k = k
+        self.register_buffer("centres", torch.zeros(groups, k, PIXELS))
+        self.register_buffer("shares", torch.ones(groups, k) / k)
         self.register_buffer("fitted", torch.tensor(False))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return torch.cdist(images.flatten(1), self.centres).argmin(dim=1)
+    def forward(self, images: Tensor, groups: Tensor) -> Tensor:
+        """Clusters of images (B, 1, 28, 28) that belong to groups (B,), (B,)."""
+        distances = torch.cdist(images.flatten(1)[:, None], self.centres[groups])  # (B, 1, k)
+        return groups * self.k + distances[:, 0].argmin(dim=1)
 
-    def fit(self, images: Tensor) -> None:
-        """By scikit-learn, to at most 20,000 of `images`, (N, 1, 28, 28)."""
-        if len(images) < len(self.centres):
-            raise ValueError(f"{len(self.centres)} clusters expected as many images at least, got {len(images)}")
-        some = images[:20_000].flatten(1).cpu()
-        found = MiniBatchKMeans(len(self.centres), batch_size=2048, n_init=3, random_state=0).fit(some.numpy())
-        self.centres.copy_(torch.from_numpy(found.cluster_centers_))
-        self.shares.copy_(torch.from_numpy(found.labels_).long().bincount(minlength=len(self.centres)) / len(some))
+    def fit(self, images: Tensor, groups: Tensor) -> None:
+        """By scikit-learn, to at most 20,000 of `images`, (N, 1, 28, 28), that belong to groups (N,)."""
+        for group, (centres, shares) in enumerate(zip(self.centres, self.shares, strict=True)):
+            own = images[:20_000][groups[:20_000] == group].flatten(1).cpu()
+            if len(own) < self.k:
+                raise ValueError(f"{self.k} clusters expected as many images at least, got {len(own)}")
+            found = MiniBatchKMeans(self.k, batch_size=2048, n_init=3, random_state=0).fit(own.numpy())
+            centres.copy_(torch.from_numpy(found.cluster_centers_))
+            shares.copy_(torch.from_numpy(found.labels_).long().bincount(minlength=self.k) / len(own))
         self.fitted.fill_(True)
 
-    def draw(self, n: int, generator: Generator | None = None) -> Tensor:
-        """Clusters of `n` random training images, (n,)."""
-        return torch.multinomial(self.shares.cpu(), n, replacement=True, generator=generator)
+    def draw(self, groups: Tensor, generator: Generator | None = None) -> Tensor:
+        """Clusters of random training images of groups (n,), (n,)."""
+        return groups * self.k + torch.multinomial(self.shares.cpu()[groups], 1, generator=generator)[:, 0]

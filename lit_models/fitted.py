@@ -13,17 +13,17 @@ class Fitted(Protocol):
 
     fitted: Tensor
 
-    def fit(self, images: Tensor) -> None: ...
 
+def images_to_fit(part: Fitted, trainer: Trainer) -> tuple[Tensor, Tensor] | None:
+    """Training images and labels, or None where nothing is to be fitted.
 
-def fit_before_training(part: Fitted, trainer: Trainer) -> None:
-    """Fit on the first process, for DDP hands the buffers on; nothing where weights to go on from hold a fit.
+    That is on all processes but the first, for DDP hands the buffers on, and where weights to go on from hold a fit.
 
     Raises:
         TypeError: If the data module has no `images(split)`.
     """
     if part.fitted or trainer.ckpt_path or not trainer.is_global_zero:
-        return
+        return None
     if not isinstance(trainer.datamodule, HasImages):
         raise TypeError(f"{type(part).__name__} needs a data module with `images(split)`, to be fitted to its training images")
-    part.fit(trainer.datamodule.images("train")[0])
+    return trainer.datamodule.images("train")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lit_models.anchors import Layout, class_anchors
 from lit_models.clusters import Clusters
-from lit_models.fitted import fit_before_training
+from lit_models.fitted import images_to_fit
 from lit_models.labels import check_labels
 from lit_models.losses import Adversary, generator_loss
 from lit_models.networks import Discriminator, Generator
@@ -29,10 +29,11 @@ class GAN(LightningModule):
     """A code of `latent_dim` standard normal numbers z becomes an image.
 
     Args:
-        conditioning: `none` is the plain game. `clusters` plays it within each of `clusters` k-means clusters of the training
-            images (Sage et al. 2018, https://arxiv.org/abs/1712.04407): no label is used or accepted. `projection` does so with the
-            digits: the class's corner of a simplex lies beside z, and the discriminator compares image and label. `noise` draws z
-            around the class's anchor and tells the discriminator nothing, so that nothing but chance can tie a digit to its anchor.
+        conditioning: `none` is the plain game. `clusters` tells both players in which of `clusters` k-means clusters of the training
+            images an image lies (Sage et al. 2018, https://arxiv.org/abs/1712.04407): the cluster's corner of a simplex is beside z, and
+            the discriminator compares image and cluster; no label is used or accepted. `projection` tells them the digit, and in
+            which of its `clusters` clusters (1 for the digit alone). `noise` draws z around the class's anchor and tells the
+            discriminator nothing, so that nothing but chance can tie a digit to its anchor.
         layout: Of the anchors, for `noise` (`lit_models.anchors`).
         spread: Standard deviation of z about its anchor, for `noise`.
         loss: The game; the relativistic one compares a real with a generated image of the same label.
@@ -63,9 +64,10 @@ class GAN(LightningModule):
         self.latent_dim, self.conditioning, self.spread, self.loss = latent_dim, conditioning, spread, loss
         self.gamma, self.penalty_every, self.lr, self.lr_steps = gamma, penalty_every, lr, lr_steps
         self.classes = 10 if conditioning in ("projection", "noise") else None
-        if conditioning == "clusters":
-            self.clusters = Clusters(clusters)
-        beside = {"projection": 10, "clusters": clusters}.get(conditioning, 0)  # labels that both players are told
+        groups = {"clusters": 1, "projection": 10}.get(conditioning, 0)
+        beside = groups * clusters  # labels that both players are told
+        if beside:
+            self.clusters = Clusters(clusters, groups)
         self.generator = Generator(latent_dim + beside, generator_channels)
         self.discriminator = Discriminator(beside or None, discriminator_channels)
         self.averaged_generator = averaged(self.generator, decay)
@@ -73,8 +75,9 @@ class GAN(LightningModule):
         self.register_buffer("places", places, persistent=False)
 
     def setup(self, stage: str) -> None:
-        if stage == "fit" and self.conditioning == "clusters":
-            fit_before_training(self.clusters, self.trainer)
+        given = images_to_fit(self.clusters, self.trainer) if stage == "fit" and hasattr(self, "clusters") else None
+        if given is not None:
+            self.clusters.fit(given[0], self._groups(given[1]))
 
     # -- objective
 
@@ -89,7 +92,11 @@ class GAN(LightningModule):
 
     def _labelled(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
-        return images, self.clusters(images) if self.conditioning == "clusters" else labels
+        return images, self.clusters(images, self._groups(labels)) if hasattr(self, "clusters") else labels
+
+    def _groups(self, labels: Tensor) -> Tensor:
+        """Whose clusters an image has: its digit's, or those of all."""
+        return labels if self.conditioning == "projection" else torch.zeros_like(labels)
 
     def _discriminator_turn(self, images: Tensor, fakes: Tensor, labels: Tensor) -> None:
         gamma = 0.0 if self.global_step % self.penalty_every else self.gamma * self.penalty_every
@@ -139,9 +146,8 @@ class GAN(LightningModule):
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Decodes random codes; without labels all classes are drawn alike, and clusters as often as training images have them."""
         check_labels(n, labels, self.classes)
-        if self.conditioning == "clusters":
-            labels = self.clusters.draw(n, generator)
-        elif labels is None:
-            labels = torch.randint(10, (n,), generator=generator)
+        labels = torch.randint(10, (n,), generator=generator) if labels is None else labels.cpu()
+        if hasattr(self, "clusters"):
+            labels = self.clusters.draw(self._groups(labels), generator)
         noise = torch.randn(n, self.latent_dim, generator=generator).to(self.device)
         return self.decode(self._codes(noise, labels.to(self.device)))

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from lit_models.fitted import fit_before_training
+from lit_models.fitted import images_to_fit
 from lit_models.latent_density import DensityName
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, is_binary, squared_error
 from lit_models.networks import Decoder
@@ -46,8 +46,9 @@ class PCAVAE(SampleCodes, LightningModule):
         self.training_codes = TrainingCodes()
 
     def setup(self, stage: str) -> None:
-        if stage == "fit":
-            fit_before_training(self.encoder, self.trainer)
+        given = images_to_fit(self.encoder, self.trainer) if stage == "fit" else None
+        if given is not None:
+            self.encoder.fit(given[0])
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         return self._step(batch, "train")

@@ -24,7 +24,7 @@ SMALL = {
         "--model.init_args.prior_layers=1", "--model.init_args.autoencoder_steps=6", "--model.init_args.prior_steps=50",
     ],
     "gan": [*GAN, "--model.init_args.clusters=5"],
-    "gan_conditional": GAN,
+    "gan_conditional": [*GAN, "--model.init_args.clusters=2"],
     "gan_reconstruction": [*GAN, "--model.init_args.encoder_channels=16"],
     "anchored": ["--model.init_args.channels=16"],
     "pca_ae": ["--model.init_args.channels=16"],

@@ -8,7 +8,6 @@ import pytest
 import torch
 from conftest import MODELS
 from lightning.pytorch import LightningModule, Trainer
-from sklearn.cluster import KMeans
 
 from datamodules import MNISTDataModule
 from lit_models.ae import AE
@@ -47,7 +46,7 @@ BUILD = {
     "vae": lambda: VAE(channels=16),
     "vqvae": lambda: VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1),
     "gan": lambda: GAN(conditioning="clusters", clusters=5, **SMALL_GAN),
-    "gan_conditional": lambda: GAN(conditioning="projection", **SMALL_GAN),
+    "gan_conditional": lambda: GAN(conditioning="projection", clusters=2, **SMALL_GAN),
     "gan_reconstruction": lambda: VAEGAN(encoder_channels=16, **SMALL_GAN),
     "anchored": lambda: AnchoredDecoder(channels=16),
     "pca_ae": lambda: PCAAE(channels=16),
@@ -64,8 +63,8 @@ def build(name: str) -> LightningModule:
         model.prior_begun.fill_(True)
     if name.startswith("pca"):
         model.encoder.fit(images)
-    if name == "gan":
-        model.clusters.fit(images)
+    if name in ("gan", "gan_conditional"):
+        model.clusters.fit(images, model._groups(labels))
     if name in ENCODERS:
         model.training_codes.keep(model.indices(images) if name == "vqvae" else model.encode(images), labels)
     return model.eval()
@@ -400,17 +399,17 @@ def test_neighbouring_anchors_lie_the_root_of_the_dimension_apart(layout: str) -
 
 @torch.no_grad()
 def test_clusters_are_the_nearest_centres_and_drawn_as_often_as_they_occur() -> None:
-    clusters, images = Clusters(5), load_digits_as_images(300)
-    clusters.fit(images)
-    expected = (
-        KMeans(5, init=clusters.centres.numpy(), n_init=1, max_iter=1).fit(clusters.centres.numpy()).predict(images.flatten(1).numpy())
-    )
-    assert clusters(images).tolist() == expected.tolist()
-    torch.testing.assert_close(clusters.shares, clusters(images).bincount(minlength=5) / 300, atol=0.03, rtol=0)
-    drawn = clusters.draw(20_000, torch.Generator().manual_seed(0)).bincount(minlength=5) / 20_000
-    torch.testing.assert_close(drawn, clusters.shares, atol=0.02, rtol=0)
+    clusters, images, groups = Clusters(5, groups=2), load_digits_as_images(300), torch.arange(300) % 2
+    clusters.fit(images, groups)
+    found = clusters(images, groups)
+    for image, group, cluster in zip(images.flatten(1), groups.tolist(), found.tolist(), strict=True):
+        assert cluster - 5 * group == (clusters.centres[group] - image).norm(dim=1).argmin()
+    shares = torch.stack([found[groups == group].bincount(minlength=10)[5 * group : 5 * group + 5] / 150 for group in (0, 1)])
+    torch.testing.assert_close(clusters.shares, shares, atol=0.05, rtol=0)
+    drawn = clusters.draw(torch.ones(20_000, dtype=torch.long), torch.Generator().manual_seed(0)).bincount(minlength=10) / 20_000
+    torch.testing.assert_close(drawn, torch.cat([torch.zeros(5), clusters.shares[1]]), atol=0.02, rtol=0)
     with pytest.raises(ValueError, match="50 clusters expected as many images at least, got 20"):
-        Clusters(50).fit(images[:20])
+        Clusters(50).fit(images[:20], torch.zeros(20))
 
 
 @torch.no_grad()
