@@ -26,7 +26,7 @@ from lit_models.schedules import adam
 class AnchoredDecoder(LightningModule):
     """`layout` places the classes (`lit_models.anchors`), `noise` is sigma: neighbouring anchors are sqrt(latent_dim) apart.
 
-    The decoder sees codes in units in which the anchors have variance 1, and passes them through two layers of `width`.
+    The decoder sees codes in units of sigma and passes them through two layers of `width`.
     The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
     """
 
@@ -46,14 +46,18 @@ class AnchoredDecoder(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        if noise <= 0:
+            raise ValueError(f"noise must be above 0, got {noise}")
         self.noise, self.noise_assignment, self.lr, self.lr_steps = noise, noise_assignment, lr, lr_steps
-        # Two wide layers first: along a line of ten digits the image must change its course nine times.
-        wide = (nn.Linear(latent_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.decoder = nn.Sequential(*wide, Decoder(width, channels, blocks))
         places = class_anchors(layout, latent_dim)
         self.register_buffer("places", places, persistent=False)
-        self.register_buffer("centre", places.mean(dim=0), persistent=False)
-        self.register_buffer("scale", (places - places.mean(dim=0)).square().mean().sqrt(), persistent=False)
+        # Two wide layers first: along a line of ten digits the image must change its course nine times. The first one's units bend
+        # at random points between anchors; as torch draws them they would all bend near the centre.
+        bends = nn.Linear(latent_dim, width)
+        between = torch.lerp(*(places[torch.randint(len(places), (width,))] for _ in range(2)), torch.rand(width, 1))
+        with torch.no_grad():
+            bends.bias.copy_(-(bends.weight * between / noise).sum(dim=1))
+        self.decoder = nn.Sequential(bends, nn.SiLU(), nn.Linear(width, width), nn.SiLU(), Decoder(width, channels, blocks))
 
     # -- objective
 
@@ -95,7 +99,7 @@ class AnchoredDecoder(LightningModule):
         return self.places
 
     def decode(self, codes: Tensor) -> Tensor:
-        return self.decoder((codes - self.centre) / self.scale).sigmoid()
+        return self.decoder(codes / self.noise).sigmoid()
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Decodes codes about the anchors, with the noise of training; classes without labels are drawn alike."""
