@@ -135,13 +135,13 @@ class Generator(nn.Module):
         self.residual = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2))
         self.pixels = nn.Sequential(
             nn.Upsample(scale_factor=2, mode="bilinear"),
-            nn.Conv2d(channels, channels, 3, padding=1),  # (B, C, 14, 14)
+            nn.Conv2d(channels, 2 * channels // 3, 3, padding=1),  # (B, 2C/3, 14, 14)
             nn.LeakyReLU(0.2),
-            nn.Conv2d(channels, channels // 2, 1),
+            nn.Conv2d(2 * channels // 3, channels // 3, 1),
             nn.Upsample(scale_factor=2, mode="bilinear"),
-            nn.Conv2d(channels // 2, channels // 2, 3, padding=1),  # (B, C/2, 28, 28)
+            nn.Conv2d(channels // 3, channels // 3, 3, padding=1),  # (B, C/3, 28, 28)
             nn.LeakyReLU(0.2),
-            nn.Conv2d(channels // 2, 1, 3, padding=1),
+            nn.Conv2d(channels // 3, 1, 3, padding=1),
         )
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
