@@ -36,6 +36,8 @@ class GAN(LightningModule):
             discriminator nothing, so that nothing but chance can tie a digit to its anchor.
         layout: Of the anchors, for `noise` (`lit_models.anchors`).
         spread: Standard deviation of z about its anchor, for `noise`.
+        temperature: Standard deviation of z when samples are drawn; in training it is 1. Below 1 fewer samples are malformed and
+            they vary less (Brock et al., Large Scale GAN Training, 2019, section 3.1, https://arxiv.org/abs/1809.11096).
         loss: The game; the relativistic one compares a real with a generated image of the same label.
         gamma: Weight of R1 and R2, which are computed every `penalty_every` steps and weigh so much more there.
         decay: Of the average of the generator's weights.
@@ -49,6 +51,7 @@ class GAN(LightningModule):
         clusters: int = 50,
         layout: Layout = "line",
         spread: float = 1.0,
+        temperature: float = 0.8,
         loss: Adversary = "relativistic",
         gamma: float = 0.1,
         penalty_every: int = 4,
@@ -61,7 +64,7 @@ class GAN(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        self.latent_dim, self.conditioning, self.spread, self.loss = latent_dim, conditioning, spread, loss
+        self.latent_dim, self.conditioning, self.spread, self.temperature, self.loss = latent_dim, conditioning, spread, temperature, loss
         self.gamma, self.penalty_every, self.lr, self.lr_steps = gamma, penalty_every, lr, lr_steps
         self.classes = 10 if conditioning in ("projection", "noise") else None
         groups = {"clusters": 1, "projection": 10}.get(conditioning, 0)
@@ -149,5 +152,5 @@ class GAN(LightningModule):
         labels = torch.randint(10, (n,), generator=generator) if labels is None else labels.cpu()
         if hasattr(self, "clusters"):
             labels = self.clusters.draw(self._groups(labels), generator)
-        noise = torch.randn(n, self.latent_dim, generator=generator).to(self.device)
+        noise = self.temperature * torch.randn(n, self.latent_dim, generator=generator).to(self.device)
         return self.decode(self._codes(noise, labels.to(self.device)))
