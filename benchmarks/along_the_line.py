@@ -32,7 +32,7 @@ def main() -> None:
     data = MNISTDataModule(saved["run"]["dataset"], root=given.root)
     data.setup()
     test, test_labels = data.images("test")
-    real = RealDigits.fit(classifier, data.images("train"), test)
+    real = RealDigits(classifier, data.images("train")[0], test)
     for run in given.runs:
         model, _ = load(resolve(run), None)
         assert isinstance(model, AnchoredDecoder)
