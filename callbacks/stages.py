@@ -7,13 +7,14 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.figure import Drawn, Figure, caption, looking
 from callbacks.picture import grid_picture
-from lit_models.contracts import CanSample
+from lit_models.contracts import CanSample, HasTrainingCodes
 
 
 class Stages(Figure):
     """The same draws, one a digit where the model takes labels, at growing ages of the model; a row an age in batches seen.
 
-    Rows are taken after `first` batches, twice as many, four times, and so on; the last row is the model as it is.
+    Rows are taken after `first` batches, twice as many, four times, and so on; the last row is the model as it is. For models that are
+    sampled by themselves: inside an epoch there are no codes of training images that a density could be fitted to.
     """
 
     needs = (CanSample,)
@@ -22,6 +23,14 @@ class Stages(Figure):
         super().__init__(every_n_epochs)
         self.first, self.seed = first, seed
         self.rows: dict[int, torch.Tensor] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" and isinstance(pl_module, HasTrainingCodes):
+            name = type(pl_module).__name__
+            raise TypeError(
+                f"Stages needs a model that is sampled without codes of training images, unlike {name}: drop Stages from the config"
+            )
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         times = trainer.global_step / self.first

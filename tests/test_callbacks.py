@@ -58,7 +58,6 @@ def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Pat
     figures = [
         Reconstructions(n=16),
         Samples(n=16),
-        Stages(first=1),
         Centroids(),
         Neighbours(),
         Traversal(steps=5),
@@ -71,7 +70,6 @@ def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Pat
         "reconstructions",
         "samples/grid",
         *(f"samples/{density}" for density in ("normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde")),
-        "samples/stages",
         "centroids/means",
         "centroids/noise",
         "neighbours",
@@ -208,6 +206,8 @@ def test_stages_are_taken_at_doubling_ages_and_survive_a_resume(tmp_path: Path) 
     again = Stages(first=1)
     again.load_state_dict(stages.state_dict())
     assert list(again.rows) == [1, 2, 4]
+    with pytest.raises(TypeError, match="Stages needs a model that is sampled without codes of training images, unlike VAE"):
+        trainer_in(tmp_path, Stages()).fit(VAE(channels=16), datamodule=digits())
     heights = [np.asarray(Image.open(tmp_path / f"figures/samples/stages/epoch_000{epoch}.png")).shape[0] for epoch in (1, 3)]
     assert heights[1] - heights[0] == 2 * 58, "two rows more: of four batches, and of the model as it is"
 
