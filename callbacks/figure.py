@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
@@ -55,6 +55,16 @@ def class_places(pl_module: LightningModule) -> tuple[Tensor, Tensor, str]:
     return class_means(codes, labels), class_spreads(codes, labels), "class spreads"
 
 
+def check_needs(callback: str, needs: Iterable[type | UnionType], trainer: Trainer, pl_module: LightningModule) -> None:
+    """TypeError unless the model has all verbs that a callback needs, and the data module hands out fixed images."""
+    for verb in needs:
+        if not isinstance(pl_module, verb):
+            verbs = " or ".join(each.__name__ for each in (get_args(verb) or (verb,)))
+            raise TypeError(f"{callback} needs {verbs}, which {type(pl_module).__name__} lacks: drop {callback} from the config")
+    if not isinstance(trainer.datamodule, HasReferenceImages):
+        raise TypeError(f"{callback} needs a data module with `dataset` and `reference_images(split, n)`")
+
+
 class Figure(Callback, ABC):
     """Draws after the validation of every `every_n_epochs`-th epoch, and of the last, into TensorBoard and `figures/`."""
 
@@ -68,13 +78,7 @@ class Figure(Callback, ABC):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "fit":
             return
-        name, model = type(self).__name__, type(pl_module).__name__
-        for verb in self.needs:
-            if not isinstance(pl_module, verb):
-                verbs = " or ".join(each.__name__ for each in (get_args(verb) or (verb,)))
-                raise TypeError(f"{name} needs {verbs}, which {model} lacks: drop {name} from the config")
-        if not isinstance(trainer.datamodule, HasReferenceImages):
-            raise TypeError(f"{name} needs a data module with `dataset` and `reference_images(split, n)`")
+        check_needs(type(self).__name__, self.needs, trainer, pl_module)
         self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "figures"  # here, for log_dir is collective
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -3,8 +3,8 @@
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.figure import looking
-from lit_models.contracts import CanEncode, HasPriors, HasReferenceImages, HasTrainingCodes
+from callbacks.figure import check_needs, looking
+from lit_models.contracts import CanEncode, HasPriors, HasTrainingCodes
 
 
 class LogDensity(Callback):
@@ -17,13 +17,8 @@ class LogDensity(Callback):
         self.n = n
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        for verb in (CanEncode, HasPriors, HasTrainingCodes) if stage == "fit" else ():
-            if not isinstance(pl_module, verb):
-                raise TypeError(
-                    f"LogDensity needs {verb.__name__}, which {type(pl_module).__name__} lacks: drop LogDensity from the config"
-                )
-        if stage == "fit" and not isinstance(trainer.datamodule, HasReferenceImages):
-            raise TypeError("LogDensity needs a data module with `dataset` and `reference_images(split, n)`")
+        if stage == "fit":
+            check_needs("LogDensity", (CanEncode, HasPriors, HasTrainingCodes), trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit":

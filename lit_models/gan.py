@@ -69,8 +69,7 @@ class GAN(LightningModule):
         self.classes = 10 if conditioning in ("projection", "noise") else None
         groups = {"clusters": 1, "projection": 10}.get(conditioning, 0)
         beside = groups * clusters  # labels that both players are told
-        if beside:
-            self.clusters = Clusters(clusters, groups)
+        self.clusters = Clusters(clusters, groups) if beside else None
         self.generator = Generator(latent_dim + beside, generator_channels)
         self.discriminator = Discriminator(beside or None, discriminator_channels)
         self.averaged_generator = averaged(self.generator, decay)
@@ -78,8 +77,8 @@ class GAN(LightningModule):
         self.register_buffer("places", places, persistent=False)
 
     def setup(self, stage: str) -> None:
-        given = images_to_fit(self.clusters, self.trainer) if stage == "fit" and hasattr(self, "clusters") else None
-        if given is not None:
+        given = images_to_fit(self.clusters, self.trainer) if stage == "fit" and self.clusters else None
+        if self.clusters and given is not None:
             self.clusters.fit(given[0], self._groups(given[1]))
 
     # -- objective
@@ -95,7 +94,7 @@ class GAN(LightningModule):
 
     def _labelled(self, batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
-        return images, self.clusters(images, self._groups(labels)) if hasattr(self, "clusters") else labels
+        return images, self.clusters(images, self._groups(labels)) if self.clusters else labels
 
     def _groups(self, labels: Tensor) -> Tensor:
         """Whose clusters an image has: its digit's, or those of all."""
@@ -150,7 +149,7 @@ class GAN(LightningModule):
         """Decodes random codes; without labels all classes are drawn alike, and clusters as often as training images have them."""
         check_labels(n, labels, self.classes)
         labels = torch.randint(10, (n,), generator=generator) if labels is None else labels.cpu()
-        if hasattr(self, "clusters"):
+        if self.clusters:
             labels = self.clusters.draw(self._groups(labels), generator)
         noise = self.temperature * torch.randn(n, self.latent_dim, generator=generator).to(self.device)
         return self.decode(self._codes(noise, labels.to(self.device)))
