@@ -21,7 +21,7 @@ from lit_models.fitted import images_to_fit
 from lit_models.labels import check_labels
 from lit_models.losses import Adversary, generator_loss
 from lit_models.networks import Discriminator, Generator
-from lit_models.players import averaged, check_precision, gradients_for, judge
+from lit_models.players import averaged, check_precision, discriminator_turn, gradients_for, judge
 from lit_models.schedules import adam
 
 
@@ -87,7 +87,7 @@ class GAN(LightningModule):
         images, labels = self._labelled(batch)
         noise = torch.randn(len(images), self.latent_dim, device=self.device)
         fakes = self.generator(self._codes(noise, labels))
-        self._discriminator_turn(images, fakes, labels)
+        discriminator_turn(self, images, fakes, labels)
         self._generator_turn(images, fakes, labels)
         for schedule in self.lr_schedulers():
             schedule.step()
@@ -99,13 +99,6 @@ class GAN(LightningModule):
     def _groups(self, labels: Tensor) -> Tensor:
         """Whose clusters an image has: its digit's, or those of all."""
         return labels if self.conditioning == "projection" else torch.zeros_like(labels)
-
-    def _discriminator_turn(self, images: Tensor, fakes: Tensor, labels: Tensor) -> None:
-        gamma = 0.0 if self.global_step % self.penalty_every else self.gamma * self.penalty_every
-        loss, parts = judge(self.discriminator, images, fakes, labels, self.loss, gamma)
-        gradients_for(self.discriminator, loss, self.trainer)
-        self.optimizers()[1].optimizer.step()  # not through Lightning, which would count it
-        self.log_dict({f"train/{name}": value for name, value in parts.items()})
 
     def _generator_turn(self, images: Tensor, fakes: Tensor, labels: Tensor) -> None:
         with torch.no_grad():

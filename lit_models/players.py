@@ -53,6 +53,15 @@ def gradients_for(player: nn.Module, loss: Tensor, trainer: Trainer, *, again: b
         parameter.grad = trainer.strategy.reduce(gradient, reduce_op="mean")
 
 
+def discriminator_turn(game: Any, images: Tensor, fakes: Tensor, labels: Tensor) -> None:
+    """One step of the discriminator in a GAN or VAE/GAN; every `penalty_every` steps it pays R1 and R2 too, and so much more."""
+    gamma = 0.0 if game.global_step % game.penalty_every else game.gamma * game.penalty_every
+    loss, parts = judge(game.discriminator, images, fakes, labels, game.loss, gamma)
+    gradients_for(game.discriminator, loss, game.trainer)
+    game.optimizers()[1].optimizer.step()  # not through Lightning, which would count it
+    game.log_dict({f"train/{name}": value for name, value in parts.items()})
+
+
 def averaged(player: nn.Module, decay: float) -> AveragedModel:
     """A copy whose weights are the moving average of the player's, over some tenth of the steps until `decay` is reached."""
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from lit_models.latent_density import DensityName
 from lit_models.losses import PIXELS, Adversary, gaussian_kl, generator_loss, squared_error
 from lit_models.networks import Discriminator, Encoder, Generator
-from lit_models.players import averaged, check_precision, gradients_for, judge
+from lit_models.players import averaged, check_precision, discriminator_turn, gradients_for, judge
 from lit_models.schedules import adam
 from lit_models.training_codes import SampleCodes, TrainingCodes
 
@@ -71,17 +71,10 @@ class VAEGAN(SampleCodes, LightningModule):
         mean, log_var = self.encoder(images).chunk(2, dim=1)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         fakes = self.decoder(torch.cat([z, torch.randn_like(mean)]))  # reconstructions, then draws
-        self._discriminator_turn(images, fakes, labels)
+        discriminator_turn(self, images, fakes, labels)
         self._autoencoder_turn(images, fakes, gaussian_kl(mean, log_var).mean())
         for schedule in self.lr_schedulers():
             schedule.step()
-
-    def _discriminator_turn(self, images: Tensor, fakes: Tensor, labels: Tensor) -> None:
-        gamma = 0.0 if self.global_step % self.penalty_every else self.gamma * self.penalty_every
-        loss, parts = judge(self.discriminator, images, fakes, labels, self.loss, gamma)
-        gradients_for(self.discriminator, loss, self.trainer)
-        self.optimizers()[1].optimizer.step()  # not through Lightning, which would count it
-        self.log_dict({f"train/{name}": value for name, value in parts.items()})
 
     def _autoencoder_turn(self, images: Tensor, fakes: Tensor, kl: Tensor) -> None:
         with torch.no_grad():

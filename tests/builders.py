@@ -1,0 +1,68 @@
+"""Small models as after some training, and one real batch for them."""
+
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+
+from datamodules import MNISTDataModule
+from lit_models.ae import AE
+from lit_models.anchored import AnchoredDecoder
+from lit_models.contracts import HasTrainingCodes
+from lit_models.gan import GAN
+from lit_models.pca_ae import PCAAE
+from lit_models.pca_vae import PCAVAE
+from lit_models.vae import VAE
+from lit_models.vae_gan import VAEGAN
+from lit_models.vqvae import VQVAE
+
+SMALL_GAN = dict(generator_channels=16, discriminator_channels=16)
+BUILD = {
+    "ae": lambda: AE(channels=16),
+    "vae": lambda: VAE(channels=16),
+    "vqvae": lambda: VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1),
+    "gan": lambda: GAN(conditioning="clusters", clusters=5, **SMALL_GAN),
+    "gan_conditional": lambda: GAN(conditioning="projection", clusters=2, **SMALL_GAN),
+    "gan_reconstruction": lambda: VAEGAN(encoder_channels=16, **SMALL_GAN),
+    "anchored": lambda: AnchoredDecoder(channels=16),
+    "pca_ae": lambda: PCAAE(channels=16),
+    "pca_vae": lambda: PCAVAE(channels=16),
+}
+
+
+def build(name: str) -> LightningModule:
+    """Small, with codebook, principal components and training codes as after some training."""
+    torch.manual_seed(0)
+    model, images, labels = BUILD[name](), torch.rand(50, 1, 28, 28), torch.arange(50) % 10
+    if name == "vqvae":
+        model.quantiser.update(model.encoder(torch.rand(32, 1, 28, 28)).detach())
+        model.prior_begun.fill_(True)
+    if name.startswith("pca"):
+        model.encoder.fit(images)
+    if name in ("gan", "gan_conditional"):
+        model.clusters.fit(images, model._groups(labels))
+    if isinstance(model, HasTrainingCodes):
+        model.training_codes.keep(model.indices(images) if name == "vqvae" else model.encode(images), labels)
+    return model.eval()
+
+
+def fit_one_batch(model: LightningModule, folder: Path) -> None:
+    """A real Trainer and one batch of the small digits."""
+    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
+    trainer = Trainer(accelerator="cpu", max_epochs=1, limit_train_batches=1, limit_val_batches=0, default_root_dir=folder, **quiet)
+    trainer.fit(model.train(), datamodule=MNISTDataModule("digits", limit=128, batch_size=64))
+
+
+def moved(before: dict[str, torch.Tensor], model: LightningModule) -> set[str]:
+    after = model.state_dict()
+    return {name for name, value in before.items() if not torch.equal(value, after[name])}
+
+
+def tensors(model: LightningModule) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def digit_images(n: int) -> torch.Tensor:
+    data = MNISTDataModule("digits", limit=n)
+    data.setup()
+    return data.images("train")[0]

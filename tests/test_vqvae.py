@@ -1,0 +1,60 @@
+"""The VQ-VAE: its codebook, its two phases, its priors."""
+
+import pytest
+import torch
+from builders import build
+
+from lit_models.vqvae import VQVAE
+
+
+@torch.no_grad()
+def test_vqvae_decode_snaps_to_the_codebook() -> None:
+    model = build("vqvae")
+    codes = model.encode(torch.rand(4, 1, 28, 28))
+    nearest_gap = torch.cdist(model.quantiser.codebook, model.quantiser.codebook).fill_diagonal_(9e9).min()
+    noisy = codes + 0.2 * nearest_gap / codes.shape[1] ** 0.5 * torch.randn_like(codes).clamp(-1, 1)
+    torch.testing.assert_close(model.decode(noisy), model.decode(codes))
+
+
+@pytest.mark.parametrize(("autoencoder_steps", "moves"), [(100, {"encoder", "decoder", "quantiser"}), (-1, {"prior"})])
+def test_vqvae_moves_one_part_a_phase(autoencoder_steps: int, moves: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VQVAE, "log_dict", lambda *args, **kwargs: None)
+    model = VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1, autoencoder_steps=autoencoder_steps)
+    model.quantiser.update(model.encoder(torch.rand(32, 1, 28, 28)).detach())
+    optimizer = model.configure_optimizers()["optimizer"]
+    for group in optimizer.param_groups:  # moments that would go on moving a part which merely had no gradient
+        for parameter in group["params"]:
+            parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    before = {name: value.clone() for name, value in model.named_parameters()} | {"quantiser.codebook": model.quantiser.codebook.clone()}
+    optimizer.zero_grad()
+    model.training_step([torch.rand(8, 1, 28, 28), torch.arange(8)], 0).backward()
+    optimizer.step()
+    after = dict(model.named_parameters()) | {"quantiser.codebook": model.quantiser.codebook}
+    assert {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])} == moves
+
+
+@torch.no_grad()
+def test_vqvae_draws_from_the_prior_that_is_named() -> None:
+    model = build("vqvae")
+    assert list(model.priors) == ["autoregressive", "frequencies", "uniform"]
+    for prior in model.priors:
+        assert model.sample(4, prior=prior).shape == (4, 1, 28, 28)
+    with pytest.raises(ValueError, match="takes no labels"):
+        model.sample(4, torch.arange(4), prior="uniform")
+    with pytest.raises(ValueError, match=r"prior must be one of autoregressive, frequencies, uniform .* got 'gaussian'"):
+        model.sample(4, prior="gaussian")
+    model.prior_begun.fill_(False)
+    assert list(model.priors) == ["frequencies", "uniform"]
+    uniform = VQVAE(n_codes=32, channels=16, code_prior="uniform")
+    assert next(iter(uniform.priors)) == "uniform"
+    assert uniform.classes is None
+
+
+@torch.no_grad()
+def test_frequencies_take_the_codes_that_the_class_has_at_each_position() -> None:
+    model = build("vqvae")
+    codes = torch.arange(50)[:, None, None].expand(50, 4, 4) % 10  # the code of every position is the label
+    model.training_codes.keep(codes.contiguous(), torch.arange(50) % 10)
+    drawn = model._sample_frequencies(20, torch.arange(20) % 10, None)
+    assert torch.equal(drawn, (torch.arange(20) % 10)[:, None].expand(20, 16))
