@@ -9,6 +9,7 @@ Reference: this study's own idea; the assignment is akin to Li & Malik, Implicit
 https://arxiv.org/abs/1809.09087, and to Bojanowski & Joulin, Unsupervised Learning by Predicting Noise, 2017.
 """
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -26,7 +27,8 @@ from lit_models.schedules import adam
 class AnchoredDecoder(LightningModule):
     """`layout` places the classes (`lit_models.anchors`), `noise` is sigma: neighbouring anchors are sqrt(latent_dim) apart.
 
-    The decoder sees codes in units of sigma and passes them through two layers of `width`.
+    As the classes are laid out by hand, p(d | z) is known: the decoder is given it, and where in its class a code lies, and passes
+    both through two layers of `width`. It need not learn where one class ends.
     The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
     """
 
@@ -51,13 +53,8 @@ class AnchoredDecoder(LightningModule):
         self.noise, self.noise_assignment, self.lr, self.lr_steps = noise, noise_assignment, lr, lr_steps
         places = class_anchors(layout, latent_dim)
         self.register_buffer("places", places, persistent=False)
-        # Two wide layers first: along a line of ten digits the image must change its course nine times. The first one's units bend
-        # at random points between anchors; as torch draws them they would all bend near the centre.
-        bends = nn.Linear(latent_dim, width)
-        between = torch.lerp(*(places[torch.randint(len(places), (width,))] for _ in range(2)), torch.rand(width, 1))
-        with torch.no_grad():
-            bends.bias.copy_(-(bends.weight * between / noise).sum(dim=1))
-        self.decoder = nn.Sequential(bends, nn.SiLU(), nn.Linear(width, width), nn.SiLU(), Decoder(width, channels, blocks))
+        wide = [nn.Linear(len(places) + latent_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
+        self.decoder = nn.Sequential(*wide, Decoder(width, channels, blocks))
 
     # -- objective
 
@@ -99,7 +96,18 @@ class AnchoredDecoder(LightningModule):
         return self.places
 
     def decode(self, codes: Tensor) -> Tensor:
-        return self.decoder(codes / self.noise).sigmoid()
+        """Images of codes (B, latent_dim). Where a code lies in its class is the noise as a quantile, from -1 to 1, in each direction:
+        codes further out than any in training look like the outermost of these."""
+        posterior = self._posterior(codes)
+        quantiles = torch.erf((codes - posterior @ self.places) / (self.noise * math.sqrt(2)))
+        return self.decoder(torch.cat([posterior, quantiles], dim=1)).sigmoid()
+
+    def _posterior(self, codes: Tensor) -> Tensor:
+        r"""Which class a code is of when classes are alike in number, (B, 10).
+
+        .. math:: p(d \,|\, z) \propto \exp(-\|z - a_d\|^2 / 2 \sigma^2) \propto \exp((z^T a_d - \|a_d\|^2 / 2) / \sigma^2)
+        """
+        return ((codes @ self.places.T - 0.5 * self.places.square().sum(dim=1)) / self.noise**2).softmax(dim=1)
 
     def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Decodes codes about the anchors, with the noise of training; classes without labels are drawn alike."""
