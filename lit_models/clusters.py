@@ -23,8 +23,9 @@ class Clusters(nn.Module):
 
     def forward(self, images: Tensor, groups: Tensor) -> Tensor:
         """Clusters of images (B, 1, 28, 28) that belong to groups (B,), (B,)."""
-        distances = torch.cdist(images.flatten(1)[:, None], self.centres[groups])  # (B, 1, k)
-        return groups * self.k + distances[:, 0].argmin(dim=1)
+        distances = torch.cdist(images.flatten(1), self.centres.flatten(0, 1))  # (B, groups k)
+        others = torch.arange(distances.shape[1], device=groups.device) // self.k != groups[:, None]
+        return distances.masked_fill(others, torch.inf).argmin(dim=1)
 
     def fit(self, images: Tensor, groups: Tensor) -> None:
         """By scikit-learn, to at most 20,000 of `images`, (N, 1, 28, 28), that belong to groups (N,)."""

@@ -51,7 +51,7 @@ class GAN(LightningModule):
         clusters: int = 50,
         layout: Layout = "line",
         spread: float = 1.0,
-        temperature: float = 0.8,
+        temperature: float = 0.7,
         loss: Adversary = "relativistic",
         gamma: float = 0.1,
         penalty_every: int = 4,
