@@ -40,7 +40,7 @@ class VAEGAN(SampleCodes, LightningModule):
     def __init__(
         self,
         latent_dim: int = 16,
-        likeness: float = 500.0,
+        likeness: float = 100.0,
         decoder_likeness: float = 5.0,
         latent_density: DensityName = "normal",
         loss: Adversary = "relativistic",
@@ -50,7 +50,7 @@ class VAEGAN(SampleCodes, LightningModule):
         encoder_channels: int = 32,
         generator_channels: int = 48,
         discriminator_channels: int = 48,
-        lr: float = 2e-3,
+        lr: float = 1e-3,
         lr_steps: int = 3000,
     ) -> None:
         super().__init__()
