@@ -1,37 +1,42 @@
-"""`lightning fit` against a bare PyTorch loop: same module, batches, optimiser and in-memory data, in one process, A B A B.
+"""`lightning fit` against a bare PyTorch loop and against the machine: same module, batches, optimiser and data in memory, in one
+process, A B A B.
 
-    python -m benchmarks.throughput [--models ae vae vqvae] [--rounds 3] [--steps 100]
+    python -m benchmarks.throughput [--configs ae vae ...] [--rounds 3] [--steps 100]
 
 Steady state: the steps of one epoch after the first twenty, with all shared callbacks and loggers. Images are random, so no data
-set is needed. Prints images/s of both, their ratio, and the rate of matrix products beside it.
+set is needed. Prints images/s of `fit`, its ratio to the bare loop, the floating-point operations of an image's training step, which
+share of the rate of matrix products that is (measured before each round), and where the time of `fit` goes: the bare loop's parts (a
+game is all "forward"), and what Lightning, callbacks and loggers add, "rest".
 """
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import statistics
 import struct
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
+import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from datamodules import MNISTDataModule
-from lit_models.ae import AE
 from lit_models.command import main as lightning
-from lit_models.vae import VAE
-from lit_models.vqvae import VQVAE
+from lit_models.gan import GAN
+from lit_models.pca_ae import PCAAE
+from lit_models.pca_vae import PCAVAE
 
 WARM = 20
-MODELS = {
-    "ae": (AE, "ae", {}),
-    "vae": (VAE, "vae", {}),
-    "vqvae": (VQVAE, "vqvae", {}),
-    "vqvae prior": (VQVAE, "vqvae", {"autoencoder_steps": -1}),
-}
+CONFIGS = ["ae", "vae", "vqvae", "vqvae prior", "gan", "gan_conditional", "gan_reconstruction", "anchored", "pca_ae", "pca_vae"]
 
 
 class Clock(Callback):
@@ -54,33 +59,73 @@ def write_random_mnist(root: Path, n: int) -> None:
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, n) + bytes(i % 10 for i in range(n)))
 
 
-def by_fit(config: str, changed: dict[str, int]) -> float:
-    words = [f"--model.init_args.{key}={value}" for key, value in changed.items()]
-    words += ["--trainer.max_epochs=1", "--trainer.limit_val_batches=0", "--trainer.callbacks+=benchmarks.throughput.Clock"]
+def by_fit(config: str, words: list[str]) -> tuple[float, dict[str, Any]]:
+    """Seconds, and the run's own config.yaml."""
+    words = [*words, "--trainer.max_epochs=1", "--trainer.limit_val_batches=0", "--data.init_args.epoch_images=null"]
+    words += ["--trainer.callbacks+=benchmarks.throughput.Clock"]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         assert lightning(["fit", "--config", config, *words]) == 0
     import benchmarks.throughput as itself
 
-    return itself.Clock.seconds
+    newest = max(Path("logs").glob("*/*/version_*/config.yaml"), key=lambda file: file.stat().st_mtime)
+    return itself.Clock.seconds, yaml.safe_load(newest.read_text())
 
 
-def by_hand(model: LightningModule, root: Path) -> float:
-    data = MNISTDataModule("mnist", root=str(root))
+def built(config: dict[str, Any], data: MNISTDataModule) -> LightningModule:
+    """The run's module outside Lightning; what is fitted before training is fitted, what is logged goes nowhere."""
+    module, _, name = config["model"]["class_path"].rpartition(".")
+    model = getattr(importlib.import_module(module), name)(**config["model"]["init_args"])
+    model.log = model.log_dict = lambda *args, **kwargs: None
+    model.trainer = SimpleNamespace(global_step=0, precision="32-true", strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor))
+    images, labels = data.images("train")
+    if isinstance(model, GAN) and model.clusters:
+        model.clusters.fit(images, model._groups(labels))
+    if isinstance(model, PCAAE | PCAVAE):
+        model.encoder.fit(images)
+    return model.train()
+
+
+def by_hand(config: dict[str, Any], root: Path) -> tuple[dict[str, float], float]:
+    """Seconds by part of the loop, and floating-point operations of one image's forward and backward pass."""
+    batch_size = config["data"]["init_args"]["batch_size"]
+    data = MNISTDataModule("mnist", root=str(root), batch_size=batch_size)
     data.setup()
-    model.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    model.train()
+    model = built(config, data)
     configured = model.configure_optimizers()
-    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
-    start = 0.0
-    for number, batch in enumerate(data.train_dataloader()):
-        if number == WARM:
-            start = time.perf_counter()
-        loss = model.training_step(batch, number)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return time.perf_counter() - start
+    parts = [configured] if isinstance(configured, dict) else configured
+    optimizers, schedules = [part["optimizer"] for part in parts], [part["lr_scheduler"]["scheduler"] for part in parts]
+    if not model.automatic_optimization:  # a game steps its players itself
+        stepped = [SimpleNamespace(step=optimizer.step, optimizer=optimizer) for optimizer in optimizers]
+        model.optimizers, model.lr_schedulers = lambda: stepped, lambda: schedules
+    spent = dict.fromkeys(("data", "forward", "backward", "optimiser"), 0.0)
+
+    def timed(part: str, action: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        result = action()
+        if model.trainer.global_step >= WARM:
+            spent[part] += time.perf_counter() - start
+        return result
+
+    def descend() -> None:
+        optimizers[0].step()
+        optimizers[0].zero_grad()
+        schedules[0].step()
+
+    def step(batch: list[Tensor]) -> None:
+        loss = timed("forward", lambda: model.training_step(batch, 0))
+        if model.automatic_optimization:
+            timed("backward", loss.backward)
+            timed("optimiser", descend)
+        model.trainer.global_step += 1
+
+    batches = iter(data.train_dataloader())
+    while (batch := timed("data", lambda: next(batches, None))) is not None:
+        step(batch)
+        last = batch
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(4):  # a GAN's penalties are paid every fourth step
+            step(last)
+    return spent, counter.get_total_flops() / 4 / batch_size
 
 
 def matrix_product_rate(size: int = 2048, times: int = 20) -> float:
@@ -95,25 +140,33 @@ def matrix_product_rate(size: int = 2048, times: int = 20) -> float:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    options.add_argument("--configs", nargs="+", default=CONFIGS, choices=CONFIGS)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--steps", type=int, default=100)
     given = options.parse_args()
     print(f"{torch.get_num_threads()} threads, {matrix_product_rate():.0f} GFLOP/s in matrix products")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         root = Path(folder)
-        write_random_mnist(root, (WARM + given.steps) * 128 * 10 // 9 + 10)
+        n = (WARM + given.steps) * 128
+        write_random_mnist(root, n * 10 // 9)  # a tenth is for validation
         os.environ["MNIST_ROOT"] = folder
-        for name in given.models:
-            kind, config, changed = MODELS[name]
-            ratios, rates = [], []
+        for name in given.configs:
+            words = ["--model.init_args.autoencoder_steps=-1"] if name == "vqvae prior" else []
+            ratios, rates, peaks, shares = [], [], [], []
             for _ in range(given.rounds):
-                fit, bare = by_fit(config, changed), by_hand(kind(**changed), root)
-                ratios.append(bare / fit)
-                rates.append(given.steps * 128 / fit)
-            spread = f"(of {given.rounds}: {min(ratios):.3f} to {max(ratios):.3f})"
-            rate, ratio = statistics.median(rates), statistics.median(ratios)
-            print(f"{name:12} fit {rate:6.0f} images/s, fit / bare loop {ratio:.3f} {spread}", flush=True)
+                peaks.append(matrix_product_rate())
+                fit, config = by_fit(name.split()[0], words)
+                spent, flops = by_hand(config, root)
+                ratios.append(sum(spent.values()) / fit)
+                rates.append((n - WARM * config["data"]["init_args"]["batch_size"]) / fit)
+                shares.append({part: seconds / fit for part, seconds in spent.items()} | {"rest": 1 - ratios[-1]})
+            rate, ratio, peak = (statistics.median(values) for values in (rates, ratios, peaks))
+            print(
+                f"{name:20}{rate:7.0f} images/s | fit / bare loop {ratio:.3f} (of {given.rounds}: {min(ratios):.3f} to {max(ratios):.3f})"
+                f" | {flops / 1e6:.1f} MFLOP an image, {flops * rate / peak / 1e9:.2f} of {peak:.0f} GFLOP/s | "
+                + ", ".join(f"{part} {statistics.median(share[part] for share in shares):.2f}" for part in shares[0]),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
