@@ -24,7 +24,7 @@ def seeded(*numbers: int) -> torch.Generator:
 
 def as_images(raw: Tensor, binarize_with: torch.Generator | None = None) -> Tensor:
     """uint8 (B, 1, 28, 28) to floats in [0, 1]; with a generator each pixel is 1 with the probability of its grey value."""
-    images = raw.float() / 255
+    images = raw.float().div_(255)
     if binarize_with is None:
         return images
     return (torch.rand(images.shape, generator=binarize_with).to(images.device) < images).float()
@@ -70,7 +70,7 @@ class TrainLoader:
             self.position += 1
             rows = rows.to(self.data.images.device)
             # Binarised as a whole and dealt out afterwards: the noise does not depend on the number of processes.
-            images, labels = as_images(self.data.images[rows], noise), self.data.labels[rows].long()
+            images, labels = as_images(self.data.images.index_select(0, rows), noise), self.data.labels[rows].long()
             yield [images[self.rank :: self.world], labels[self.rank :: self.world]]
 
     def state_dict(self) -> dict[str, Any]:

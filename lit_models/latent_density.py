@@ -15,8 +15,7 @@ from typing import Literal, get_args
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV, ShuffleSplit
-from sklearn.neighbors import KernelDensity
+from sklearn.model_selection import ShuffleSplit
 from torch import Generator, Tensor
 
 from lit_models.labels import check_labels
@@ -68,7 +67,7 @@ def standard_normal(width: int) -> LatentDensity:
 
 
 def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> LatentDensity:
-    """Fit by scikit-learn to codes (N, D) and labels (N,).
+    """Fit to codes (N, D) and labels (N,), mixtures by scikit-learn.
 
     The codes are whitened first, so that their scale does not matter, and directions in which they hardly vary get a floor: a
     covariance that is not positive definite has a factor too.
@@ -85,9 +84,7 @@ def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> LatentDensi
     centre, factor = codes.mean(dim=0), _factor(_covariance(codes))
     white = torch.linalg.solve_triangular(factor, (codes - centre).T, upper=False).T
     if name == "kde":
-        split = ShuffleSplit(1, test_size=min(500, n // 5), random_state=0)
-        search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=split, refit=False).fit(white.numpy())
-        return LatentDensity(torch.full((n,), 1 / n, dtype=torch.float64), codes, search.best_params_["bandwidth"] * factor[None])
+        return LatentDensity(torch.full((n,), 1 / n, dtype=torch.float64), codes, _bandwidth(white) * factor[None])
     components = {"gaussian": 1, "class_gaussian": 1, "gmm": COMPONENTS, "class_gmm": COMPONENTS_OF_A_CLASS}[name]
     groups = labels.unique() if name.startswith("class_") else [None]
     parts = []
@@ -110,6 +107,17 @@ def _mixture(white: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = GaussianMixture(components, reg_covar=1e-4, random_state=0).fit(white.numpy())
     return tuple(torch.from_numpy(part) for part in (fitted.weights_, fitted.means_, fitted.covariances_))
+
+
+def _bandwidth(white: Tensor) -> float:
+    """Of BANDWIDTHS the one with which kernels around the other codes know some 500 held-out ones best."""
+    others, held_out = next(ShuffleSplit(1, test_size=min(500, len(white) // 5), random_state=0).split(white))
+    distances = torch.cdist(white[held_out], white[others]).square()  # once for all; a search tree is of no use in many dimensions
+
+    def log_density(bandwidth: float) -> float:
+        return float(torch.logsumexp(-distances / (2 * bandwidth**2), dim=1).mean()) - white.shape[1] * math.log(bandwidth)
+
+    return max(BANDWIDTHS, key=log_density)
 
 
 def _covariance(codes: Tensor) -> Tensor:

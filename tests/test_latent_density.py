@@ -6,10 +6,12 @@ from typing import get_args
 import pytest
 import torch
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.neighbors import KernelDensity
 from torch.distributions import MultivariateNormal
 
 from lit_models.ae import AE
-from lit_models.latent_density import DensityName, fit_density, standard_normal
+from lit_models.latent_density import BANDWIDTHS, DensityName, _bandwidth, fit_density, standard_normal
 
 NAMES = get_args(DensityName)
 FITTED = [name for name in NAMES if name != "normal"]
@@ -117,3 +119,12 @@ def test_a_model_draws_from_the_density_that_is_named() -> None:
         model.sample(3, torch.arange(3), prior="gaussian")
     with pytest.raises(ValueError, match=r"latent_density must be one of normal, gaussian, .* got 'flow'"):
         model.sample(3, prior="flow")
+
+
+@pytest.mark.parametrize(("width", "n"), [(2, 300), (4, 1000), (16, 1500)])
+def test_the_kernels_bandwidth_is_that_of_a_grid_search(width: int, n: int) -> None:
+    white = torch.randn(n, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    white[: n // 2] *= 0.3
+    split = ShuffleSplit(1, test_size=min(500, n // 5), random_state=0)
+    search = GridSearchCV(KernelDensity(), {"bandwidth": BANDWIDTHS}, cv=split, refit=False).fit(white.numpy())
+    assert _bandwidth(white) == search.best_params_["bandwidth"]
