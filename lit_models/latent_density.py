@@ -16,6 +16,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import ShuffleSplit
+from threadpoolctl import threadpool_limits
 from torch import Generator, Tensor
 
 from lit_models.labels import check_labels
@@ -103,7 +104,7 @@ def _mixture(white: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
     components = min(components, n // (3 * width))
     if components <= 1:
         return torch.ones(1, dtype=torch.float64), white.mean(dim=0, keepdim=True), _covariance(white)[None]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # on small arrays the threads of torch, OpenMP and BLAS only fight
         warnings.simplefilter("ignore", ConvergenceWarning)
         fitted = GaussianMixture(components, reg_covar=1e-4, random_state=0).fit(white.numpy())
     return tuple(torch.from_numpy(part) for part in (fitted.weights_, fitted.means_, fitted.covariances_))

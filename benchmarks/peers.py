@@ -1,0 +1,145 @@
+"""Our VAE and quantiser against those of peers that are on the package index, on the same work; pip install pythae vector-quantize-pytorch.
+
+    python -m benchmarks.peers [--rounds 3] [--images 12800]
+
+- `pythae`: its VAE with our encoder and decoder handed in and its own trainer, against `lightning fit` with all shared callbacks:
+  same images, batch of 128, Adam and epochs, in alternation. Seconds of an epoch are those of the second and third.
+- `vector-quantize-pytorch`: its quantiser alone in training, moving average and k-means, forward and backward, against ours.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from pythae.data.datasets import BaseDataset
+from pythae.models import VAE as PythaeVAE
+from pythae.models import VAEConfig
+from pythae.models.base.base_utils import ModelOutput
+from pythae.models.nn import BaseDecoder, BaseEncoder
+from pythae.trainers import BaseTrainer, BaseTrainerConfig
+from pythae.trainers.training_callbacks import TrainingCallback
+from torch import Tensor
+from vector_quantize_pytorch import VectorQuantize
+
+from benchmarks.throughput import matrix_product_rate, write_random_mnist
+from datamodules import MNISTDataModule
+from lit_models.command import main as lightning
+from lit_models.losses import commitment_loss
+from lit_models.networks import Decoder, Encoder
+from lit_models.quantiser import VectorQuantiser
+
+EPOCHS = 3
+
+
+class TheirEncoder(BaseEncoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Encoder(32)
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        mean, log_var = self.net(images).chunk(2, dim=1)
+        return ModelOutput(embedding=mean, log_covariance=log_var)
+
+
+class TheirDecoder(BaseDecoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Decoder(16)
+
+    def forward(self, codes: Tensor) -> ModelOutput:
+        return ModelOutput(reconstruction=self.net(codes).sigmoid())
+
+
+class TheirClock(TrainingCallback):
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_epoch_end(self, training_config: BaseTrainerConfig, **kwargs: object) -> None:
+        self.ends.append(time.perf_counter())
+
+
+class OurClock(Callback):
+    ends: list[float] = []  # noqa: RUF012
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        OurClock.ends.append(time.perf_counter())
+
+
+def epoch_of(ends: list[float]) -> float:
+    """Seconds of an epoch: the first has the start of everything in it."""
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def by_pythae(images: Tensor, held_out: Tensor) -> float:
+    clock = TheirClock()
+    model = PythaeVAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss="bce"), TheirEncoder(), TheirDecoder())
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        size = dict(per_device_train_batch_size=128, per_device_eval_batch_size=500)
+        config = BaseTrainerConfig(output_dir=folder, num_epochs=EPOCHS, learning_rate=2e-3, no_cuda=True, **size)
+        data, eval_data = (BaseDataset(each, torch.zeros(len(each))) for each in (images, held_out))
+        BaseTrainer(model, data, eval_data, config, [clock]).train()
+    return epoch_of(clock.ends)
+
+
+def by_lightning() -> float:
+    itself = __import__("benchmarks.peers", fromlist=["OurClock"])
+    itself.OurClock.ends.clear()
+    words = [f"--trainer.max_epochs={EPOCHS}", "--data.init_args.epoch_images=null", "--trainer.callbacks+=benchmarks.peers.OurClock"]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert lightning(["fit", "--config", "vae", *words]) == 0
+    return epoch_of(itself.OurClock.ends)
+
+
+def quantise(rows: int, dim: int, codes: int, steps: int, ours: bool) -> float:
+    """Seconds of a training step that quantises `rows` vectors and passes a gradient back."""
+    grids = torch.randn(rows // 16, dim, 4, 4, requires_grad=True)
+    sequences = torch.randn(rows // 16, 16, dim, requires_grad=True)
+    quantiser = VectorQuantiser(codes, dim)
+    theirs = VectorQuantize(dim, codes, decay=0.99, kmeans_init=True, threshold_ema_dead_code=1).train()
+
+    def step() -> None:
+        if ours:
+            quantiser.update(grids.detach())
+            quantised = quantiser.lookup(quantiser.indices(grids))
+            straight = grids + (quantised - grids).detach()
+            (straight.sum() + commitment_loss(grids, quantised).mean()).backward()
+        else:
+            straight, _, loss = theirs(sequences)
+            (straight.sum() + loss.sum()).backward()
+
+    step()  # k-means
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return (time.perf_counter() - start) / steps
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--images", type=int, default=12800)
+    given = options.parse_args()
+    print(f"{matrix_product_rate():.0f} GFLOP/s in matrix products")
+    for rows, dim, codes in ((2048, 64, 256), (6272, 64, 256), (6272, 16, 64), (2048, 64, 1024), (8192, 32, 4096)):
+        ratios = [quantise(rows, dim, codes, 20, False) / quantise(rows, dim, codes, 20, True) for _ in range(given.rounds)]
+        print(f"quantiser, {rows} vectors of {dim}, {codes} codes: theirs / ours {statistics.median(ratios):.2f}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        write_random_mnist(Path(folder), given.images * 10 // 9)
+        os.environ["MNIST_ROOT"] = folder
+        data = MNISTDataModule("mnist", root=folder)
+        data.setup()
+        images, held_out = data.images("train")[0], data.images("val")[0]
+        for number in range(given.rounds):
+            theirs, ours = by_pythae(images, held_out), by_lightning()
+            print(f"round {number}: an epoch of the VAE takes pythae {theirs:.1f} s, us {ours:.1f} s: {theirs / ours:.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
