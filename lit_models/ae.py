@@ -33,7 +33,7 @@ class AE(SampleCodes, LightningModule):
         latent_dim: int = 16,
         noise: float = 0.0,
         latent_density: DensityName = "gaussian",
-        channels: int = 64,
+        channels: int = 32,
         blocks: int = 1,
         lr: float = 2e-3,
         lr_steps: int = 5000,

@@ -40,7 +40,7 @@ class AnchoredDecoder(LightningModule):
         layout: Layout = "line",
         noise: float = 0.5,
         noise_assignment: Literal["independent", "matched"] = "independent",
-        channels: int = 64,
+        channels: int = 32,
         blocks: int = 1,
         width: int = 256,
         lr: float = 2e-3,
@@ -53,8 +53,7 @@ class AnchoredDecoder(LightningModule):
         self.noise, self.noise_assignment, self.lr, self.lr_steps = noise, noise_assignment, lr, lr_steps
         places = class_anchors(layout, latent_dim)
         self.register_buffer("places", places, persistent=False)
-        wide = [nn.Linear(len(places) + latent_dim, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()]
-        self.decoder = nn.Sequential(*wide, Decoder(width, channels, blocks))
+        self.decoder = nn.Sequential(nn.Linear(len(places) + latent_dim, width), nn.SiLU(), Decoder(width, channels, blocks, width))
 
     # -- objective
 

@@ -59,7 +59,7 @@ class Classifier(LightningModule):
         self.log_dict(terms, sync_dist=True, batch_size=len(images))
 
     def configure_optimizers(self) -> Any:
-        return adam(self.parameters(), self.lr, self.lr_steps)
+        return adam(self.parameters(), self.lr, self.lr_steps, betas=(0.9, 0.99))
 
     def classify(self, images: Tensor) -> Tensor:
         """Logits of the ten digits, (B, 10)."""

@@ -30,7 +30,7 @@ class PCAAE(SampleCodes, LightningModule):
         latent_dim: int = 3,
         whiten: bool = False,
         latent_density: DensityName = "gaussian",
-        channels: int = 64,
+        channels: int = 32,
         blocks: int = 1,
         lr: float = 2e-3,
         lr_steps: int = 5000,

@@ -32,7 +32,7 @@ class PCAVAE(SampleCodes, LightningModule):
         whiten: bool = True,
         beta: float = 1.0,
         latent_density: DensityName = "normal",
-        channels: int = 64,
+        channels: int = 32,
         blocks: int = 1,
         lr: float = 2e-3,
         lr_steps: int = 5000,

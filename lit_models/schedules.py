@@ -22,8 +22,8 @@ def warmup_cosine(step: int, steps: int, warmup: int = 100) -> float:
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def adam(parameters: Iterable[nn.Parameter], lr: float, steps: int, betas: tuple[float, float] = (0.9, 0.99)) -> Any:
+def adam(parameters: Iterable[nn.Parameter], lr: float, steps: int, betas: tuple[float, float] = (0.9, 0.95)) -> Any:
     """Adam under `warmup_cosine`, one step of the schedule a batch: what `configure_optimizers` returns."""
-    optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas)
+    optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
     schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

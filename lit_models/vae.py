@@ -38,7 +38,7 @@ class VAE(SampleCodes, LightningModule):
         kl_warmup_steps: int = 0,
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
         latent_density: DensityName = "normal",
-        channels: int = 64,
+        channels: int = 32,
         blocks: int = 1,
         lr: float = 2e-3,
         lr_steps: int = 5000,
