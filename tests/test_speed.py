@@ -15,6 +15,8 @@ import ctypes, resource, torch
 from lit_models.command.memory import keep_freed_memory
 if {kept}:
     keep_freed_memory()
+else:
+    ctypes.CDLL(None).mallopt(-3, 2**17)  # where glibc begins; left alone it raises this now and then, by how blocks happen to lie
 for step in range(30):
     if step == 10:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
