@@ -27,15 +27,18 @@ class ResidualBlock(nn.Module):
         return features + self.body(features)
 
 
+def residual_blocks(channels: int, blocks: int) -> list[nn.Module]:
+    """So many blocks, and the normalisation and activation that their sum still wants; (B, C, H, W) in and out."""
+    return [*[ResidualBlock(channels) for _ in range(blocks)], nn.GroupNorm(8, channels), nn.SiLU()]
+
+
 def image_trunk(channels: int, blocks: int) -> nn.Sequential:
     """Images (B, 1, 28, 28) to features (B, channels, 7, 7): two strided convolutions, then residual blocks."""
     return nn.Sequential(
         nn.Conv2d(1, channels // 2, 4, stride=2, padding=1),  # (B, C/2, 14, 14)
         nn.SiLU(),
         nn.Conv2d(channels // 2, channels, 4, stride=2, padding=1),  # (B, C, 7, 7)
-        *[ResidualBlock(channels) for _ in range(blocks)],
-        nn.GroupNorm(8, channels),
-        nn.SiLU(),
+        *residual_blocks(channels, blocks),
     )
 
 
@@ -44,18 +47,14 @@ def patch_trunk(channels: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(
         nn.PixelUnshuffle(4),
         nn.Conv2d(16, channels, 3, padding=1),
-        *[ResidualBlock(channels) for _ in range(blocks)],
-        nn.GroupNorm(8, channels),
-        nn.SiLU(),
+        *residual_blocks(channels, blocks),
     )
 
 
 def pixel_head(channels: int, blocks: int) -> nn.Sequential:
     """Features (B, channels, 7, 7) to pixel logits (B, 1, 28, 28): residual blocks, then two sub-pixel convolutions."""
     return nn.Sequential(
-        *[ResidualBlock(channels) for _ in range(blocks)],
-        nn.GroupNorm(8, channels),
-        nn.SiLU(),
+        *residual_blocks(channels, blocks),
         nn.Conv2d(channels, channels, 3, padding=1),
         nn.PixelShuffle(2),  # (B, C/4, 14, 14)
         nn.SiLU(),

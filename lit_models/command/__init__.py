@@ -1,6 +1,6 @@
 """The `lightning` command; `python -m lit_models` is the same program.
 
-This module and those it imports at once (errors, configs, runs, light, memory) need no torch: what can be said without it is said
+This module and those it imports at once (errors, configs, runs, light) need no torch: what can be said without it is said
 in a tenth of a second.
 """
 
@@ -8,7 +8,6 @@ import sys
 
 from lit_models.command import light
 from lit_models.command.errors import UserError, did_you_mean
-from lit_models.command.memory import keep_freed_memory
 
 LIGHT = {"configs": light.configs, "board": light.board, "--version": light.version, "--help": light.welcome, "-h": light.welcome}
 ON_CONFIGS = ("fit", "validate")
@@ -29,9 +28,11 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         return light.welcome([])
     command, rest = arguments[0], arguments[1:]
-    keep_freed_memory()
     if command in LIGHT:
         return LIGHT[command](rest)
+    from lit_models.command.memory import keep_freed_memory
+
+    keep_freed_memory()
     if command in ON_CONFIGS:
         from lit_models.command import train
 

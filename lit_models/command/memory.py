@@ -1,7 +1,8 @@
 """Memory that is kept between training steps on a CPU.
 
 glibc hands each block above some hundred kilobytes back to the system when it is freed. A training step frees and asks for hundreds of
-such blocks, which the system has to clear page by page each time: 5,300 page faults and a fifth of the time of a step of `ae`.
+such blocks, which the system has to clear page by page each time: 2,062 page faults and a sixth of the time of a step of `ae`
+(`python -m benchmarks.memory`).
 """
 
 import ctypes
