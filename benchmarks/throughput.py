@@ -76,8 +76,12 @@ def built(config: dict[str, Any], data: MNISTDataModule) -> LightningModule:
     """The run's module outside Lightning; what is fitted before training is fitted, what is logged goes nowhere."""
     module, _, name = config["model"]["class_path"].rpartition(".")
     model = getattr(importlib.import_module(module), name)(**config["model"]["init_args"])
-    model.log = model.log_dict = lambda *args, **kwargs: None
-    model.trainer = SimpleNamespace(global_step=0, precision="32-true", strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor))
+    model.trainer = SimpleNamespace(
+        global_step=0,
+        precision="32-true",
+        strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor),
+        _logger_connector=SimpleNamespace(should_update_logs=False),
+    )
     images, labels = data.images("train")
     if isinstance(model, GAN) and model.clusters:
         model.clusters.fit(images, model._groups(labels))

@@ -16,6 +16,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lit_models.latent_density import DensityName
+from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, squared_error
 from lit_models.networks import Decoder, Encoder
 from lit_models.schedules import adam
@@ -58,7 +59,7 @@ class AE(SampleCodes, LightningModule):
         images, _ = batch
         seen = images + self.noise * torch.randn_like(images) if self.noise and stage == "train" else images
         loss = squared_error(self.reconstruct(seen), images).mean()
-        self.log_dict({f"{stage}/loss": loss, f"{stage}/mse": loss / PIXELS}, sync_dist=stage != "train", batch_size=len(images))
+        log_terms(self, stage, {"loss": loss, "mse": loss / PIXELS}, len(images))
         return loss
 
     def configure_optimizers(self) -> Any:

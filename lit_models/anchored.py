@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lit_models.anchors import Layout, class_anchors
 from lit_models.labels import check_labels
+from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, squared_error
 from lit_models.networks import Decoder
 from lit_models.schedules import adam
@@ -72,7 +73,7 @@ class AnchoredDecoder(LightningModule):
         if self.noise_assignment == "matched":
             codes = self._matched(codes, images, labels)
         loss = squared_error(self.decode(codes), images).mean()
-        self.log_dict({f"{stage}/loss": loss, f"{stage}/mse": loss / PIXELS}, sync_dist=stage != "train", batch_size=len(images))
+        log_terms(self, stage, {"loss": loss, "mse": loss / PIXELS}, len(images))
         return loss
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from lit_models.loggers import log_terms
 from lit_models.networks import image_trunk
 from lit_models.schedules import adam
 
@@ -43,7 +44,7 @@ class Classifier(LightningModule):
         right, down = torch.randint(5, (2,)).tolist()
         images = pad(images, (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
         loss = cross_entropy(self.classify(images), labels, label_smoothing=self.smoothing)
-        self.log("train/loss", loss)
+        log_terms(self, "train", {"loss": loss}, len(images))
         return loss
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
@@ -55,8 +56,8 @@ class Classifier(LightningModule):
     def _evaluate(self, batch: list[Tensor], stage: str) -> None:
         images, labels = batch
         logits = self.classify(images)
-        terms = {f"{stage}/loss": cross_entropy(logits, labels), f"{stage}/accuracy": (logits.argmax(1) == labels).float().mean()}
-        self.log_dict(terms, sync_dist=True, batch_size=len(images))
+        terms = {"loss": cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}
+        log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
         return adam(self.parameters(), self.lr, self.lr_steps, betas=(0.9, 0.99))

@@ -19,6 +19,7 @@ from lit_models.anchors import Layout, class_anchors
 from lit_models.clusters import Clusters
 from lit_models.fitted import images_to_fit
 from lit_models.labels import check_labels
+from lit_models.loggers import log_terms
 from lit_models.losses import Adversary, generator_loss
 from lit_models.networks import Discriminator, Generator
 from lit_models.players import averaged, check_precision, discriminator_turn, gradients_for, judge
@@ -107,7 +108,7 @@ class GAN(LightningModule):
         gradients_for(self.generator, loss, self.trainer)
         self.optimizers()[0].step()
         self.averaged_generator.update_parameters(self.generator)
-        self.log("train/generator_loss", loss.detach())
+        log_terms(self, "train", {"generator_loss": loss.detach()}, len(images))
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         self._evaluate(batch, "val")
@@ -119,7 +120,7 @@ class GAN(LightningModule):
         images, labels = self._labelled(batch)
         fakes = self.decode(self._codes(torch.randn(len(images), self.latent_dim, device=self.device), labels))
         _, parts = judge(self.discriminator, images, fakes, labels, self.loss)
-        self.log_dict({f"{stage}/{name}": value for name, value in parts.items()}, sync_dist=True, batch_size=len(images))
+        log_terms(self, stage, parts, len(images))
 
     def configure_optimizers(self) -> Any:
         check_precision(self.trainer)

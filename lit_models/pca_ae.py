@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lit_models.fitted import images_to_fit
 from lit_models.latent_density import DensityName
+from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, squared_error
 from lit_models.networks import Decoder
 from lit_models.pca import PCAEncoder
@@ -59,7 +60,7 @@ class PCAAE(SampleCodes, LightningModule):
     def _step(self, batch: list[Tensor], stage: str) -> Tensor:
         images, _ = batch
         loss = squared_error(self.reconstruct(images), images).mean()
-        self.log_dict({f"{stage}/loss": loss, f"{stage}/mse": loss / PIXELS}, sync_dist=stage != "train", batch_size=len(images))
+        log_terms(self, stage, {"loss": loss, "mse": loss / PIXELS}, len(images))
         return loss
 
     def configure_optimizers(self) -> Any:

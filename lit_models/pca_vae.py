@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lit_models.fitted import images_to_fit
 from lit_models.latent_density import DensityName
+from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, is_binary, squared_error
 from lit_models.networks import Decoder
 from lit_models.pca import PCAEncoder
@@ -71,8 +72,7 @@ class PCAVAE(SampleCodes, LightningModule):
             terms["mse"] = squared_error(self.decode(mean), images).mean() / PIXELS
             if is_binary(images):
                 terms["nelbo"] = reconstruction + kl  # nats per image, an upper bound of -log p(x)
-        named = {f"{stage}/{name}": value for name, value in terms.items()}
-        self.log_dict(named, sync_dist=stage != "train", batch_size=len(images))
+        log_terms(self, stage, terms, len(images))
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from lit_models.loggers import log_terms
 from lit_models.losses import Adversary, discriminator_loss, gradient_penalty
 from lit_models.networks import Discriminator
 
@@ -59,7 +60,7 @@ def discriminator_turn(game: Any, images: Tensor, fakes: Tensor, labels: Tensor)
     loss, parts = judge(game.discriminator, images, fakes, labels, game.loss, gamma)
     gradients_for(game.discriminator, loss, game.trainer)
     game.optimizers()[1].optimizer.step()  # not through Lightning, which would count it
-    game.log_dict({f"train/{name}": value for name, value in parts.items()})
+    log_terms(game, "train", parts, len(images))
 
 
 def averaged(player: nn.Module, decay: float) -> AveragedModel:

@@ -15,6 +15,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from lit_models.latent_density import DensityName
+from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
 from lit_models.networks import Decoder, Encoder
 from lit_models.schedules import adam
@@ -77,8 +78,7 @@ class VAE(SampleCodes, LightningModule):
             terms["mse"] = squared_error(self.reconstruct(images), images).mean() / PIXELS
             if self.likelihood == "gaussian" or is_binary(images):
                 terms["nelbo"] = reconstruction + kl  # nats per image, an upper bound of -log p(x)
-        named = {f"{stage}/{name}": value for name, value in terms.items()}
-        self.log_dict(named, sync_dist=stage != "train", batch_size=len(images))
+        log_terms(self, stage, terms, len(images))
         return loss
 
     def _pixel_loss(self, logits: Tensor, images: Tensor) -> Tensor:

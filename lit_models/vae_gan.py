@@ -20,6 +20,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lit_models.latent_density import DensityName
+from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, Adversary, gaussian_kl, generator_loss, squared_error
 from lit_models.networks import Discriminator, Encoder, Generator
 from lit_models.players import averaged, check_precision, discriminator_turn, gradients_for, judge
@@ -88,7 +89,7 @@ class VAEGAN(SampleCodes, LightningModule):
         self.optimizers()[0].step()
         self.averaged_encoder.update_parameters(self.encoder)
         self.averaged_decoder.update_parameters(self.decoder)
-        self.log_dict({"train/generator_loss": game.detach(), "train/missed": likeness.detach(), "train/kl": kl.detach()})
+        log_terms(self, "train", {"generator_loss": game.detach(), "missed": likeness.detach(), "kl": kl.detach()}, len(images))
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         self._evaluate(batch, "val")
@@ -103,7 +104,7 @@ class VAEGAN(SampleCodes, LightningModule):
         _, parts = judge(self.discriminator, images, draws, labels, self.loss)
         parts["missed"] = missed(self.discriminator.features(reconstructions), self.discriminator.features(images))
         parts["kl"], parts["mse"] = gaussian_kl(mean, log_var).mean(), squared_error(reconstructions, images).mean() / PIXELS
-        self.log_dict({f"{stage}/{name}": value for name, value in parts.items()}, sync_dist=True, batch_size=len(images))
+        log_terms(self, stage, parts, len(images))
 
     def configure_optimizers(self) -> Any:
         check_precision(self.trainer)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from lit_models.labels import check_labels
+from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, commitment_loss, negative_log_likelihood, squared_error
 from lit_models.networks import GridDecoder, GridEncoder
 from lit_models.prior import CodePrior
@@ -87,7 +88,7 @@ class VQVAE(LightningModule):
         reconstruction = squared_error(self.decoder(straight_through).sigmoid(), images).mean()
         commitment = commitment_loss(vectors, quantised, self.commitment).mean()
         loss = reconstruction + commitment
-        self.log_dict({"train/loss": loss, "train/reconstruction": reconstruction, "train/commitment": commitment})
+        log_terms(self, "train", {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}, len(images))
         return loss + nothing_of(self.prior)
 
     def _prior_step(self, batch: list[Tensor]) -> Tensor:
@@ -96,7 +97,7 @@ class VQVAE(LightningModule):
         with torch.no_grad():
             codes = self.indices(images).flatten(1)
         nats = negative_log_likelihood(self.prior(codes, labels), codes).mean()
-        self.log_dict({"train/loss": nats, "train/prior": nats})
+        log_terms(self, "train", {"loss": nats, "prior": nats}, len(images))
         return nats + nothing_of(self.encoder, self.decoder)
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
@@ -111,8 +112,7 @@ class VQVAE(LightningModule):
         reconstruction = squared_error(self.decoder(self.lookup(codes)).sigmoid(), images).mean()
         nats = negative_log_likelihood(self.prior(codes.flatten(1), labels), codes.flatten(1)).mean()
         terms = {"loss": reconstruction + nats, "reconstruction": reconstruction, "prior": nats, "mse": reconstruction / PIXELS}
-        named = {f"{stage}/{name}": value for name, value in terms.items()}
-        self.log_dict(named, sync_dist=True, batch_size=len(images))
+        log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
         """One optimiser, whose two groups take turns: in the other's phase a group's learning rate is 0 and nothing moves."""
