@@ -12,19 +12,13 @@ import argparse
 import time
 
 import torch
-from torch import Tensor
 
-from benchmarks.by_classifier import RealDigits, classify, within_class_variance
+from benchmarks.by_classifier import RealDigits, classify, nearest_distances, within_class_variance
 from datamodules import MNISTDataModule
 from lit_models.classifier import Classifier
 from lit_models.command.on_runs import load
 from lit_models.command.runs import resolve
 from lit_models.contracts import CanSample, HasCodebook, HasPriors, HasTrainingCodes
-
-
-def nearest_distances(images: Tensor, others: Tensor) -> Tensor:
-    """Euclidean distance to the nearest of `others`, over 784 pixels in [0, 1]."""
-    return torch.cat([torch.cdist(part.flatten(1), others.flatten(1)).min(dim=1).values for part in images.split(250)])
 
 
 @torch.no_grad()

@@ -51,7 +51,8 @@ def gradients_for(player: nn.Module, loss: Tensor, trainer: Trainer, *, again: b
     """
     parameters = list(player.parameters())
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters, retain_graph=again), strict=True):
-        parameter.grad = trainer.strategy.reduce(gradient, reduce_op="mean")
+        # In the layout of the parameter, which gradients of gradients do not have: fused Adam reads both as they lie in memory.
+        parameter.grad = torch.empty_like(parameter).copy_(trainer.strategy.reduce(gradient, reduce_op="mean"))
 
 
 def discriminator_turn(game: Any, images: Tensor, fakes: Tensor, labels: Tensor) -> None:

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from lit_models.losses import squared_error
-from lit_models.networks import Decoder, Encoder
+from lit_models.networks import Decoder, Discriminator, Encoder
+from lit_models.players import discriminator_turn
 from lit_models.schedules import adam
 
 FAULTS = """
@@ -59,3 +61,38 @@ def test_losses_under_the_fused_optimiser_are_those_of_the_plain_one() -> None:
     fast, plain = losses(fused=True), losses(fused=False)
     torch.testing.assert_close(fast, plain, rtol=1e-4, atol=0)
     assert plain[-1] < 0.9 * plain[0]
+
+
+def judged(fused: bool) -> torch.Tensor:
+    """The discriminator's losses in steps that pay the penalties, whose gradients come in another memory layout than the weights."""
+    torch.manual_seed(0)
+    player, labels = Discriminator(10, 16).double(), torch.arange(16) % 10
+    images, fakes = torch.rand(2, 16, 1, 28, 28, dtype=torch.float64)
+    optimizer = torch.optim.Adam(player.parameters(), lr=1e-2, betas=(0.0, 0.99), fused=fused, foreach=False)
+    found: list[torch.Tensor] = []
+    game = SimpleNamespace(
+        discriminator=player, global_step=0, penalty_every=1, gamma=0.1, loss="relativistic", _trainer=None,
+        trainer=SimpleNamespace(strategy=SimpleNamespace(reduce=lambda gradient, reduce_op: gradient)),
+        optimizers=lambda: (None, SimpleNamespace(optimizer=optimizer)),
+        log_dict=lambda terms, **_: found.append(terms["train/discriminator_loss"]),
+    )  # fmt: skip
+    for _ in range(10):
+        discriminator_turn(game, images, fakes, labels)
+    return torch.stack(found)
+
+
+def test_a_discriminator_under_the_fused_optimiser_learns_what_it_learns_under_the_plain_one() -> None:
+    fast, plain = judged(fused=True), judged(fused=False)
+    torch.testing.assert_close(fast, plain, rtol=1e-6, atol=0)
+    assert plain[-1] < 0.9 * plain[0]
+
+
+def test_the_fused_optimiser_reads_gradients_as_they_lie_in_memory() -> None:
+    """Why `gradients_for` copies: the day this fails, it need not."""
+    after = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        weight = torch.nn.Parameter(torch.zeros(2, 4, 3, 3).to(memory_format=torch.channels_last))
+        weight.grad = torch.arange(72.0).sin().view(2, 4, 3, 3).contiguous(memory_format=layout)
+        torch.optim.Adam([weight], lr=0.1, betas=(0.0, 0.99), fused=True).step()
+        after.append(weight.detach().clone(memory_format=torch.contiguous_format))
+    assert not torch.equal(*after)

@@ -1,0 +1,201 @@
+"""How time and memory grow with images, codes of the codebook, kept codes, batch and labels.
+
+    python -m benchmarks.growth [--only NAME ...] [--plot benchmarks/growth.png]
+
+Each size runs in a process of its own. Prints seconds (the median of runs over some two seconds, the first left out where a run is
+short) and the peak of resident memory above that after importing, and for both the exponent: the slope of the logarithms from the
+middle size to the largest, 1 for what grows in proportion, over 20 MB for memory. Images are random.
+"""
+
+import argparse
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from benchmarks.by_classifier import nearest_distances
+from benchmarks.throughput import matrix_product_rate
+from datamodules.loader import TrainLoader
+from datamodules.sources import Split
+from lit_models.ae import AE
+from lit_models.anchored import AnchoredDecoder
+from lit_models.clusters import Clusters
+from lit_models.command.memory import keep_freed_memory
+from lit_models.latent_density import fit_density
+from lit_models.pca import PCAEncoder
+from lit_models.prior import CodePrior
+from lit_models.quantiser import VectorQuantiser
+
+Action = Callable[[], object]
+IMAGES, CODES = [1_000, 4_000, 16_000, 64_000, 256_000, 600_000], [64, 256, 1024, 4096, 8192]
+UNITS = {"s": 0.0, "MB": 20.0}  # what is measured, and from where on it says something
+KEPT, BATCH, LABELS = [1_000, 2_500, 5_000, 10_000, 20_000], [32, 128, 512, 2048], [10, 100, 1_000, 10_000]
+
+
+def data(n: int) -> Split:
+    """Random images, a thousand of them over and over."""
+    some = torch.randint(256, (1_000, 1, 28, 28), dtype=torch.uint8)
+    return Split(some.repeat(math.ceil(n / 1_000), 1, 1, 1)[:n], torch.arange(n, dtype=torch.uint8) % 10)
+
+
+def floats(n: int) -> torch.Tensor:
+    return data(n).images.float() / 255
+
+
+def batches(n: int) -> Action:
+    loader = TrainLoader(data(n), 128, seed=0)
+    return lambda: sum(1 for _ in loader)
+
+
+def training(batches: Iterable[list[torch.Tensor]]) -> Action:
+    """The AE trained on all batches."""
+    model = AE()
+    model.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    optimizer = model.configure_optimizers()["optimizer"]
+
+    def epoch() -> None:
+        for batch in batches:
+            optimizer.zero_grad()
+            model.training_step(batch, 0).backward()
+            optimizer.step()
+
+    return epoch
+
+
+def prior(codes: int, labels: int) -> Action:
+    """A training step of the code prior, forward and backward."""
+    model, given = CodePrior(codes, 16, labels), torch.randint(codes, (128, 16))
+    return lambda: model(given, torch.randint(labels, (128,))).logsumexp(dim=2).sum().backward()
+
+
+def quantiser(codes: int) -> Action:
+    model, vectors = VectorQuantiser(codes, 16), torch.randn(128, 16, 4, 4)
+    model.update(vectors)
+
+    def step() -> None:
+        model.update(vectors)
+        model.lookup(model.indices(vectors))
+
+    return step
+
+
+def density(name: str, n: int) -> Action:
+    """Fitted to n codes of 16 numbers, then drawn from and asked for the density of 5,000."""
+    codes, labels, others = torch.randn(n, 16).tanh(), torch.arange(n) % 10, torch.randn(5_000, 16)
+
+    def use() -> None:
+        fitted = fit_density(name, codes, labels)  # type: ignore[arg-type]
+        fitted.draw(1_000)
+        fitted.log_density(others)
+
+    return use
+
+
+def clusters(k: int) -> Action:
+    model, images = Clusters(k), floats(128)
+    return lambda: model(images, torch.zeros(128, dtype=torch.long))
+
+
+def matched(batch: int) -> Action:
+    model, images = AnchoredDecoder(noise_assignment="matched"), floats(batch)
+    model.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    return lambda: model.training_step([images, torch.arange(batch) % 10], 0).backward()
+
+
+def nearest(n: int) -> Action:
+    samples, images = torch.rand(1_000, 1, 28, 28), floats(n)
+    return lambda: nearest_distances(samples, images)
+
+
+def pca(n: int) -> Action:
+    images = floats(n)
+    return lambda: PCAEncoder(3, whiten=False).fit(images)
+
+
+SUBJECTS: dict[str, tuple[str, list[int], Callable[[int], Action]]] = {
+    "an epoch of batches": ("images", IMAGES, batches),
+    "an epoch of the AE": ("images", IMAGES, lambda n: training(TrainLoader(data(n), 128, seed=0))),
+    "PCA fitted": ("images", IMAGES, pca),
+    "1,000 nearest images": ("images", IMAGES, nearest),
+    "step of the quantiser": ("codes of the codebook", CODES, quantiser),
+    "step of the code prior": ("codes of the codebook", CODES, lambda codes: prior(codes, 10)),
+    "gaussian": ("codes kept", KEPT, lambda n: density("gaussian", n)),
+    "gmm": ("codes kept", KEPT, lambda n: density("gmm", n)),
+    "class_gmm": ("codes kept", KEPT, lambda n: density("class_gmm", n)),
+    "kde": ("codes kept", KEPT, lambda n: density("kde", n)),
+    "step of the AE": ("batch", BATCH, lambda size: training([[floats(size), torch.arange(size) % 10]])),
+    "step of the anchored decoder, matched": ("batch", BATCH, matched),
+    "step of the prior, by labels": ("labels", LABELS, lambda labels: prior(256, labels)),
+    "clusters of a batch": ("labels", LABELS, clusters),
+}
+
+
+def measure(name: str, size: int) -> None:
+    """Prints seconds and megabytes."""
+    keep_freed_memory()
+    imported = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    action, taken = SUBJECTS[name][2](size), list[float]()
+    while not taken or (sum(taken) < 2 and len(taken) < 100):
+        start = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - start)
+    print(statistics.median(taken[1:] or taken), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - imported) / 1024)
+
+
+def exponent(sizes: list[int], values: list[float], least: float) -> str:
+    """Of the values above `least`, the others being lost in what all sizes need."""
+    counted = [(size, value) for size, value in zip(sizes, values, strict=True) if value > least]
+    if len(counted) < 3:
+        return "does not grow"
+    (size, value), (last_size, last) = counted[len(counted) // 2], counted[-1]
+    return f"n^{math.log(last / value) / math.log(last_size / size):.2f}"
+
+
+def plot(found: dict[str, tuple[list[float], list[float]]], file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    axes = list(dict.fromkeys(SUBJECTS[name][0] for name in found))
+    figure = Figure(figsize=(4 * len(axes), 7), layout="constrained")
+    for column, axis in enumerate(axes):
+        for row, (unit, least) in enumerate(UNITS.items()):
+            panel = figure.add_subplot(2, len(axes), row * len(axes) + column + 1, xscale="log", yscale="log", xlabel=axis, ylabel=unit)
+            for name, values in found.items():
+                if SUBJECTS[name][0] == axis:
+                    sizes = SUBJECTS[name][1]
+                    panel.plot(sizes, values[row], marker=".", label=f"{name}: {exponent(sizes, values[row], least)}")
+            panel.legend(fontsize=7)
+    figure.savefig(file, dpi=100)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", nargs="+", default=list(SUBJECTS), choices=list(SUBJECTS), metavar="NAME")
+    options.add_argument("--plot", type=Path)
+    options.add_argument("--size", type=int, help="one process's part, printed bare")
+    given = options.parse_args()
+    if given.size:
+        return measure(given.only[0], given.size)
+    print(f"{matrix_product_rate():.0f} GFLOP/s in matrix products")
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for name in given.only:
+        axis, sizes, _ = SUBJECTS[name]
+        rows = []
+        for size in sizes:
+            words = [sys.executable, "-m", "benchmarks.growth", "--only", name, "--size", str(size)]
+            rows.append([float(word) for word in subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()])
+        found[name] = seconds, megabytes = tuple(list(column) for column in zip(*rows, strict=True))
+        print(f"{name}, {axis} {sizes[0]} to {sizes[-1]}")
+        for values, (unit, least) in zip((seconds, megabytes), UNITS.items(), strict=True):
+            print(f"    {', '.join(f'{value:.3g}' for value in values)} {unit}, {exponent(sizes, values, least)}", flush=True)
+    if given.plot:
+        plot(found, given.plot)
+
+
+if __name__ == "__main__":
+    main()
