@@ -19,6 +19,7 @@ from torchvision.transforms import ToTensor
 
 from benchmarks.throughput import matrix_product_rate
 from datamodules import MNISTDataModule
+from datamodules.loader import TrainLoader
 from lit_models.vae import VAE
 
 BATCH = 128
@@ -59,6 +60,8 @@ def main() -> None:
         rates: dict[str, list[float]] = {name: [] for name in paths}
         for _ in range(given.rounds):
             for name, batches in paths.items():
+                if isinstance(batches, TrainLoader):
+                    batches.set_epoch(batches.epoch + 1)  # or it goes on where the last round left it, and ends early
                 rates[name].append(images_per_second(batches, given.steps, model))
         medians = {name: statistics.median(values) for name, values in rates.items()}
         for name, rate in medians.items():

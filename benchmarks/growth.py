@@ -151,9 +151,9 @@ def measure(name: str, size: int) -> None:
 def exponent(sizes: list[int], values: list[float], least: float) -> str:
     """Of the values above `least`, the others being lost in what all sizes need."""
     counted = [(size, value) for size, value in zip(sizes, values, strict=True) if value > least]
-    if len(counted) < 3:
+    if len(counted) < 2:
         return "does not grow"
-    (size, value), (last_size, last) = counted[len(counted) // 2], counted[-1]
+    (size, value), (last_size, last) = counted[(len(counted) - 1) // 2], counted[-1]
     return f"n^{math.log(last / value) / math.log(last_size / size):.2f}"
 
 

@@ -28,7 +28,7 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor
-from torchmetrics.image import FrechetInceptionDistance
+from torchmetrics.image.fid import FrechetInceptionDistance
 from vector_quantize_pytorch import VectorQuantize
 
 from benchmarks.throughput import matrix_product_rate, write_random_mnist

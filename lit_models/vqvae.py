@@ -120,6 +120,7 @@ class VQVAE(LightningModule):
         optimizer = torch.optim.Adam(
             [{"params": autoencoder, "lr": self.lr}, {"params": list(self.prior.parameters()), "lr": self.prior_lr}],
             betas=(0.9, 0.99),
+            fused=True,
         )
         first = self.autoencoder_steps
 
