@@ -6,8 +6,8 @@ process, A B A B.
 Steady state: the steps of one epoch after the first twenty, with all shared callbacks and loggers. Images are random, so no data
 set is needed. Prints images/s of `fit`, its ratio to the bare loop, the floating-point operations of an image's training step, which
 share of the rate of matrix products that is (measured before each round), and where the time of `fit` goes: the bare loop's parts (a
-game is all "forward", and its penalties, every fourth step, are not among the operations), and what Lightning, callbacks and loggers add,
-"rest".
+game is all "forward", and its penalties, every fourth step, are not among the operations), what Lightning adds to them without callbacks
+and loggers, "framework", and what these add to that.
 """
 
 import argparse
@@ -161,10 +161,12 @@ def main() -> None:
             for _ in range(given.rounds):
                 peaks.append(matrix_product_rate())
                 fit, config = by_fit(name.split()[0], words)
+                plain, _ = by_fit(name.split()[0], [*words, "--trainer.callbacks=[]", "--trainer.logger=false"])
                 spent, flops = by_hand(config, root)
                 ratios.append(sum(spent.values()) / fit)
                 rates.append((n - WARM * config["data"]["init_args"]["batch_size"]) / fit)
-                shares.append({part: seconds / fit for part, seconds in spent.items()} | {"rest": 1 - ratios[-1]})
+                added = {"framework": plain - sum(spent.values()), "callbacks": fit - plain}
+                shares.append({part: seconds / fit for part, seconds in (spent | added).items()})
             rate, ratio, peak = (statistics.median(values) for values in (rates, ratios, peaks))
             print(
                 f"{name:20}{rate:7.0f} images/s | fit / bare loop {ratio:.3f} (of {given.rounds}: {min(ratios):.3f} to {max(ratios):.3f})"

@@ -19,19 +19,19 @@ class SeedEachStep(Callback):
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._seed(0, trainer.global_step, trainer.global_rank)
+        self._seed(pl_module, 0, trainer.global_step, trainer.global_rank)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        self._seed(1, batch_idx, trainer.global_rank)
+        self._seed(pl_module, 1, batch_idx, trainer.global_rank)
 
     on_test_batch_start = on_validation_batch_start
 
-    def _seed(self, *place: int) -> None:
+    def _seed(self, pl_module: LightningModule, *place: int) -> None:
         number = seeded(self.seed, *place).initial_seed()
         torch.random.default_generator.manual_seed(number)  # torch.manual_seed takes 200 times as long
-        if torch.cuda.is_available():
+        if pl_module.device.type == "cuda":
             torch.cuda.manual_seed(number)
-        elif torch.backends.mps.is_available():
+        elif pl_module.device.type == "mps":
             torch.mps.manual_seed(number)

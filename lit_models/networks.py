@@ -63,6 +63,36 @@ def pixel_head(channels: int, blocks: int) -> nn.Sequential:
     )
 
 
+class FlattenGrid(nn.Module):
+    """Features (B, C, H, W) to vectors (B, H W C), position by position: with the channels last, that is how they lie in memory."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.permute(0, 2, 3, 1).flatten(1)
+
+
+class UnflattenGrid(nn.Module):
+    """Vectors (B, H W C) to features (B, C, H, W) of a square grid, the inverse of `FlattenGrid`."""
+
+    def __init__(self, side: int = 7) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors.view(len(vectors), self.side, self.side, -1).permute(0, 3, 1, 2)
+
+
+class WholeGrid(nn.Module):
+    """Two layers that see all of a grid at once, beside a skip connection, (B, dim, grid, grid) in and out."""
+
+    def __init__(self, dim: int, grid: int, width: int) -> None:
+        super().__init__()
+        size = dim * grid * grid
+        self.body = nn.Sequential(FlattenGrid(), nn.Linear(size, width), nn.SiLU(), nn.Linear(width, size), UnflattenGrid(grid))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors + self.body(vectors)
+
+
 class Encoder(nn.Module):
     """Images (B, 1, 28, 28) to a vector (B, out_features).
 
@@ -73,7 +103,7 @@ class Encoder(nn.Module):
     def __init__(self, out_features: int, channels: int = 32, blocks: int = 1, width: int = 256) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            patch_trunk(channels, blocks), nn.Flatten(), nn.Linear(49 * channels, width), nn.SiLU(), nn.Linear(width, out_features)
+            patch_trunk(channels, blocks), FlattenGrid(), nn.Linear(49 * channels, width), nn.SiLU(), nn.Linear(width, out_features)
         )
         self.to(memory_format=torch.channels_last)
 
@@ -90,7 +120,7 @@ class Decoder(nn.Module):
             nn.Linear(in_features, width),
             nn.SiLU(),
             nn.Linear(width, 49 * channels),
-            nn.Unflatten(1, (channels, 7, 7)),
+            UnflattenGrid(),
             pixel_head(channels, blocks),
         )
         self.to(memory_format=torch.channels_last)
@@ -112,7 +142,7 @@ class GridEncoder(nn.Module):
 
     def __init__(self, dim: int, grid: int, channels: int = 64, blocks: int = 1) -> None:
         super().__init__()
-        self.net = nn.Sequential(image_trunk(channels, blocks), nn.Conv2d(channels, dim, **grid_kernel(grid)))
+        self.net = nn.Sequential(patch_trunk(channels, blocks), nn.Conv2d(channels, dim, **grid_kernel(grid)))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -120,11 +150,15 @@ class GridEncoder(nn.Module):
 
 
 class GridDecoder(nn.Module):
-    """A grid of vectors (B, dim, grid, grid) to pixel logits (B, 1, 28, 28)."""
+    """A grid of vectors (B, dim, grid, grid) to pixel logits (B, 1, 28, 28).
 
-    def __init__(self, dim: int, grid: int, channels: int = 64, blocks: int = 1) -> None:
+    What a code means may depend on all others: a layer of `width` sees the whole grid first.
+    """
+
+    def __init__(self, dim: int, grid: int, channels: int = 64, blocks: int = 1, width: int = 512) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.ConvTranspose2d(dim, channels, **grid_kernel(grid)), pixel_head(channels, blocks))
+        up = nn.ConvTranspose2d(dim, channels, **grid_kernel(grid))
+        self.net = nn.Sequential(WholeGrid(dim, grid, width), up, pixel_head(channels, blocks))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -151,7 +185,7 @@ class Generator(nn.Module):
             nn.Linear(width, width),
             nn.LeakyReLU(0.2),
             nn.Linear(width, 49 * channels),
-            nn.Unflatten(1, (channels, 7, 7)),
+            UnflattenGrid(),
             nn.LeakyReLU(0.2),
         )
         self.residual = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2))
@@ -195,7 +229,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1),
             nn.LeakyReLU(0.2),
         )
-        self.head = nn.Sequential(nn.Flatten(), nn.Linear(49 * channels, width), nn.LeakyReLU(0.2))
+        self.head = nn.Sequential(FlattenGrid(), nn.Linear(49 * channels, width), nn.LeakyReLU(0.2))
         self.score = nn.Linear(width, 1)
         self.class_vectors = nn.Embedding(classes, width) if classes else None
         self.to(memory_format=torch.channels_last)

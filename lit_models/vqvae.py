@@ -119,7 +119,7 @@ class VQVAE(LightningModule):
         autoencoder = [*self.encoder.parameters(), *self.decoder.parameters()]
         optimizer = torch.optim.Adam(
             [{"params": autoencoder, "lr": self.lr}, {"params": list(self.prior.parameters()), "lr": self.prior_lr}],
-            betas=(0.9, 0.99),
+            betas=(0.9, 0.95),
             fused=True,
         )
         first = self.autoencoder_steps

@@ -1,0 +1,60 @@
+"""The README's pictures, made anew from trained runs.
+
+    python -m benchmarks.pictures [--only RUN ...] [--folder docs/images] [gan_noise=FOLDER_OF_RUN ...]
+
+A figure of a run's last epoch is copied, and of most models 24 samples are drawn. A run lies in `logs/NAME/mnist` unless told otherwise;
+`gan_noise` is `gan_conditional` trained with `--model.conditioning noise`.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from lit_models.command import main as lightning
+from lit_models.command.runs import resolve, run_of
+
+FIGURES = {  # run: picture, tag of the figure
+    "ae": {"ae_normal": "samples/normal", "ae_gaussian": "samples/gaussian", "ae_gmm": "samples/gmm", "ae_centroids": "centroids/noise"},
+    "vae": {"vae_samples": "samples/grid", "vae_centroids": "centroids/noise"},
+    "vae_2d": {"vae_2d_latents": "latents/plane", "vae_2d_manifold": "traversal/manifold"},
+    "vae_2d+no_kl": {"vae_2d_no_kl": "latents/plane"},
+    "vae_2d+no_reconstruction": {"vae_2d_no_reconstruction": "latents/plane"},
+    "vqvae": {
+        "vqvae_samples": "samples/grid",
+        "vqvae_uniform": "samples/uniform",
+        "vqvae_frequencies": "samples/frequencies",
+        "vqvae_autoregressive": "samples/autoregressive",
+        "vqvae_centroids": "centroids/noise",
+    },
+    "gan": {},
+    "gan_conditional": {"gan_conditional_grid": "samples/grid", "gan_conditional_stages": "samples/stages"},
+    "gan_noise": {"gan_noise": "samples/grid"},
+    "gan_reconstruction": {"gan_reconstruction_reconstructions": "reconstructions"},
+    "anchored": {"anchored_independent": "samples/grid"},
+    "anchored+matched": {"anchored_matched": "samples/grid", "anchored_noise": "centroids/noise"},
+    "pca_ae": {"pca_ae_samples": "samples/grid", "pca_ae_axes": "traversal/axes"},
+    "pca_vae": {"pca_vae_samples": "samples/grid"},
+}
+ROWS = ["ae", "vae_2d", "gan", "gan_conditional", "gan_reconstruction", "anchored", "anchored+matched", "pca_ae", "pca_vae"]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("elsewhere", nargs="*", metavar="NAME=RUN")
+    options.add_argument("--only", nargs="+", default=list(FIGURES), choices=list(FIGURES), metavar="RUN")
+    options.add_argument("--folder", type=Path, default=Path("docs/images"))
+    given = options.parse_args()
+    places = dict(pair.split("=", 1) for pair in given.elsewhere)
+    for name in given.only:
+        place = places.get(name, f"logs/{name}/mnist")
+        run = run_of(resolve(place))
+        assert run is not None, place
+        for picture, tag in FIGURES[name].items():
+            shutil.copy(max((run / "figures" / tag).glob("epoch_*.png")), given.folder / f"{picture}.png")
+        if name in ROWS:
+            row = given.folder / f"row_{name.replace('+', '_')}.png"
+            assert lightning(["sample", place, "--num", "24", "--output", str(row)]) == 0
+
+
+if __name__ == "__main__":
+    main()
