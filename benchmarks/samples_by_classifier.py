@@ -4,8 +4,9 @@
 
 For a model that takes labels: the share of samples that the classifier takes for the digit asked for. For all: the share of samples that
 are digits by the classifier's features (95 % of real images are), how often each of the ten is drawn, pixel variance within the
-classifier's (or the asked) classes relative to real test images', and the distance to the nearest training image, with the same of
-real test images beside it.
+classifier's (or the asked) classes relative to real test images'; and, with those of real test images beside them, the neighbourhoods
+(`lit_models.metrics.Neighbourhoods`) in the classifier's features, among as many other test images, and the distance to the nearest
+training image.
 """
 
 import argparse
@@ -13,12 +14,13 @@ import time
 
 import torch
 
-from benchmarks.by_classifier import RealDigits, classify, nearest_distances, within_class_variance
+from benchmarks.by_classifier import RealDigits, classify, features, nearest_distances, within_class_variance
 from datamodules import MNISTDataModule
 from lit_models.classifier import Classifier
 from lit_models.command.on_runs import load
 from lit_models.command.runs import resolve
 from lit_models.contracts import CanSample, HasCodebook, HasPriors, HasTrainingCodes
+from lit_models.metrics import Neighbourhoods
 
 
 @torch.no_grad()
@@ -70,6 +72,10 @@ def main() -> None:
         print(f"within-class pixel variance relative to real test images: {ratio:.3f}")
         for name, images in (("samples", samples), ("real test images", test[: given.num])):
             quantiles = nearest_distances(images, train[0]).quantile(torch.tensor([0.01, 0.5]))
+            metric = Neighbourhoods()
+            metric.update(features(classifier, test[-given.num :]), real=True)
+            metric.update(features(classifier, images), real=False)
+            print(f"{name}: " + ", ".join(f"{measure} {float(value):.3f}" for measure, value in metric.compute().items()))
             print(f"distance to the nearest training image, {name}: median {quantiles[1]:.2f}, 1 % quantile {quantiles[0]:.2f}")
 
 

@@ -28,16 +28,17 @@ WAYS = {  # threads, processes, batch of a step
 
 
 class Tell(Callback):
-    """Prints the images/s of all processes together, from batch `WARM` on."""
+    """Prints the images/s of all processes together, from batch `WARM` to the last; what an epoch ends with is not counted."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int) -> None:
+        self.end = time.perf_counter()
         if batch_idx == WARM - 1:
-            self.start = time.perf_counter()
+            self.start = self.end
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
             images = (trainer.global_step - WARM) * trainer.datamodule.batch_size
-            print(f"\nimages/s {images / (time.perf_counter() - self.start):.1f}", flush=True)
+            print(f"\nimages/s {images / (self.end - self.start):.1f}", flush=True)
 
 
 def images_per_second(config: str, folder: str, steps: int, threads: int, processes: int, batch: int) -> float:

@@ -41,6 +41,14 @@ class CanSample(Protocol):
 
 
 @runtime_checkable
+class HasLogWeights(Protocol):
+    """Its likelihood can be estimated by importance sampling."""
+
+    def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None) -> Tensor:
+        """Log-weights of so many draws for each image, (B, draws), in nats; ValueError where images have no likelihood."""
+
+
+@runtime_checkable
 class HasPriors(Protocol):
     """Several ways to draw codes, by name, each with the number of labels that it takes; the first is what `sample` does unasked."""
 

@@ -73,12 +73,12 @@ class FlattenGrid(nn.Module):
 class UnflattenGrid(nn.Module):
     """Vectors (B, H W C) to features (B, C, H, W) of a square grid, the inverse of `FlattenGrid`."""
 
-    def __init__(self, side: int = 7) -> None:
+    def __init__(self, channels: int, side: int = 7) -> None:
         super().__init__()
-        self.side = side
+        self.shape = (side, side, channels)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        return vectors.view(len(vectors), self.side, self.side, -1).permute(0, 3, 1, 2)
+        return vectors.unflatten(1, self.shape).permute(0, 3, 1, 2)
 
 
 class WholeGrid(nn.Module):
@@ -87,7 +87,7 @@ class WholeGrid(nn.Module):
     def __init__(self, dim: int, grid: int, width: int) -> None:
         super().__init__()
         size = dim * grid * grid
-        self.body = nn.Sequential(FlattenGrid(), nn.Linear(size, width), nn.SiLU(), nn.Linear(width, size), UnflattenGrid(grid))
+        self.body = nn.Sequential(FlattenGrid(), nn.Linear(size, width), nn.SiLU(), nn.Linear(width, size), UnflattenGrid(dim, grid))
 
     def forward(self, vectors: Tensor) -> Tensor:
         return vectors + self.body(vectors)
@@ -120,7 +120,7 @@ class Decoder(nn.Module):
             nn.Linear(in_features, width),
             nn.SiLU(),
             nn.Linear(width, 49 * channels),
-            UnflattenGrid(),
+            UnflattenGrid(channels),
             pixel_head(channels, blocks),
         )
         self.to(memory_format=torch.channels_last)
@@ -185,7 +185,7 @@ class Generator(nn.Module):
             nn.Linear(width, width),
             nn.LeakyReLU(0.2),
             nn.Linear(width, 49 * channels),
-            UnflattenGrid(),
+            UnflattenGrid(channels),
             nn.LeakyReLU(0.2),
         )
         self.residual = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2))

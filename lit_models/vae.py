@@ -81,6 +81,20 @@ class VAE(SampleCodes, LightningModule):
         log_terms(self, stage, terms, len(images))
         return loss
 
+    def log_weights(self, images: Tensor, draws: int, generator: torch.Generator | None = None) -> Tensor:
+        r"""Of `draws` codes from q(z|x) for each image, :math:`\log p(x|z) + \log p(z) - \log q(z|x)`, (B, draws), in nats.
+
+        Raises:
+            ValueError: For grey images of Bernoulli pixels.
+        """
+        if self.likelihood == "bernoulli" and not is_binary(images):
+            raise ValueError("a likelihood under Bernoulli pixels expected images of 0 and 1, got grey ones: train with --config binarized")
+        mean, log_var = (part.repeat_interleave(draws, dim=0) for part in self.encoder(images).chunk(2, dim=1))
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        z = mean + (0.5 * log_var).exp() * noise
+        log_ratio = 0.5 * (noise.square() + log_var - z.square()).sum(dim=1)  # of p(z) to q(z|x)
+        return (log_ratio - self._pixel_loss(self.decoder(z), images.repeat_interleave(draws, dim=0))).view(len(images), draws)
+
     def _pixel_loss(self, logits: Tensor, images: Tensor) -> Tensor:
         if self.likelihood == "gaussian":
             return gaussian_nll(logits.sigmoid(), images, self.log_var)

@@ -19,7 +19,8 @@ from lit_models.checkpoint_io import read_checkpoint
 from lit_models.command.errors import UserError
 from lit_models.command.quiet import quiet
 from lit_models.command.train import add_to_path
-from lit_models.contracts import CanDecode, CanEncode, CanSample, HasAnchors, HasCodebook, HasPriors, HasTrainingCodes
+from lit_models.contracts import CanDecode, CanEncode, CanSample, HasAnchors, HasCodebook, HasLogWeights, HasPriors, HasTrainingCodes
+from lit_models.metrics import importance_sampled_nats
 
 SHIPPED = (
     "lit_models.ae.AE", "lit_models.anchored.AnchoredDecoder", "lit_models.classifier.Classifier", "lit_models.gan.GAN",
@@ -57,6 +58,8 @@ def data_of(saved: dict[str, Any], root: str | None) -> MNISTDataModule:
 def test(checkpoint: Path, given: Namespace) -> int:
     quiet()
     model, saved = load(checkpoint, given.model)
+    if given.draws and not isinstance(model, HasLogWeights):
+        raise UserError("--draws expected a model whose likelihood can be sampled, a VAE", f"got {type(model).__name__}")
     extra = [CodebookUsage()] if isinstance(model, HasCodebook) else []
     trainer = Trainer(
         accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
@@ -66,6 +69,12 @@ def test(checkpoint: Path, given: Namespace) -> int:
     print(f"{checkpoint} on the test images of {saved['run']['dataset']}")
     for name, value in sorted(trainer.callback_metrics.items()):
         print(f"{name:22} {float(value):.6g}")
+    if given.draws:
+        images, _ = trainer.datamodule.images("test")
+        images = images[:1000]
+        with looking(model):
+            nats, error = importance_sampled_nats(model.log_weights, images, given.draws, torch.Generator().manual_seed(0))
+        print(f"{'test/nats':22} {nats:.6g} +- {error:.2g}, at most, by {given.draws} draws for each of {len(images)} images")
     return 0
 
 

@@ -28,6 +28,8 @@ def parser(command: str) -> argparse.ArgumentParser:
     options.add_argument("--model", help="class of your own that the checkpoint was trained with, as module.Class")
     if command in ("test", "predict"):
         options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
+    if command == "test":
+        options.add_argument("--draws", type=int, default=0, help="nats of 1,000 test images by so many draws each (VAE; 5000 is usual)")
     if command == "predict":
         options.add_argument("--split", choices=("train", "val", "test"), default="test")
         options.add_argument("--output", type=Path, default=Path("codes.npz"))
@@ -44,6 +46,8 @@ def parser(command: str) -> argparse.ArgumentParser:
 def run(command: str, arguments: list[str]) -> int:
     given = parser(command).parse_args(arguments)
     checkpoint = runs.resolve(given.run)
+    if command == "test" and given.draws < 0:
+        raise UserError("--draws expected at least 1", f"got {given.draws}")
     if command == "sample":
         if given.num < 1:
             raise UserError("--num expected at least 1", f"got {given.num}")

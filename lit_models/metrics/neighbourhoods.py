@@ -1,0 +1,77 @@
+r"""Precision, recall, density and coverage: do samples lie where real images do, and real images where samples do?
+
+With :math:`X` the features of N real images, :math:`Y` those of M samples, and :math:`B(X_i)` the ball around a point that reaches as far
+as its k-th nearest neighbour among its own kind,
+
+.. math::
+    \text{precision} &= \tfrac1M \textstyle\sum_j 1[\exists i: Y_j \in B(X_i)], &
+    \text{recall} &= \tfrac1N \textstyle\sum_i 1[\exists j: X_i \in B(Y_j)], \\
+    \text{density} &= \tfrac1{kM} \textstyle\sum_j \sum_i 1[Y_j \in B(X_i)], &
+    \text{coverage} &= \tfrac1N \textstyle\sum_i 1[\exists j: Y_j \in B(X_i)].
+
+One far outlier among the real images makes a ball that takes in much, and one among the samples a high recall: density and coverage are the
+sounder pair. Between two halves of one set density is 1 in expectation and coverage :math:`1 - 2^{-k}` for equal and large N and M.
+
+Reference: Kynkäänniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019, equations 1 and 2,
+https://arxiv.org/abs/1904.06991; Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, 2020, equations 3 and 4,
+lemma 2, https://arxiv.org/abs/2002.09797.
+"""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
+
+ROWS = 1000  # distances of so many points at a time: memory grows with N or M, never with their product
+
+
+class Neighbourhoods(Metric):
+    """`update` with features (B, D) of real images or of samples, as FID's; `compute` gives the four, each a scalar.
+
+    Features are kept, those of all processes together. Distances are Euclidean, in float64.
+
+    Args:
+        k: Which neighbour a ball reaches to; 5 is usual.
+    Raises:
+        ValueError: In `compute`, where a kind has no more than k points.
+    """
+
+    full_state_update = False
+    real: list[Tensor]
+    drawn: list[Tensor]
+
+    def __init__(self, k: int = 5) -> None:
+        super().__init__()
+        self.k = k
+        self.add_state("real", default=[], dist_reduce_fx="cat")
+        self.add_state("drawn", default=[], dist_reduce_fx="cat")
+
+    def update(self, features: Tensor, real: bool) -> None:
+        (self.real if real else self.drawn).append(features.detach())
+
+    def compute(self) -> dict[str, Tensor]:
+        kinds = {"real images": self.real, "samples": self.drawn}
+        for name, parts in kinds.items():
+            if (n := sum(map(len, parts))) <= self.k:
+                raise ValueError(f"neighbours of {name} with k={self.k} expected {self.k + 1} of them at least, got {n}")
+        real, drawn = (dim_zero_cat(parts).double() for parts in kinds.values())
+        real_radii, drawn_radii = radii(real, self.k), radii(drawn, self.k)
+        real_balls = torch.zeros(len(drawn), device=real.device)  # how many of them each sample lies in
+        covered, recalled = [], []
+        for centres, reach in zip(real.split(ROWS), real_radii.split(ROWS), strict=True):
+            distances = torch.cdist(centres, drawn)
+            inside = distances <= reach[:, None]
+            real_balls += inside.sum(dim=0)
+            covered.append(inside.any(dim=1))
+            recalled.append((distances <= drawn_radii).any(dim=1))
+        return {
+            "precision": (real_balls > 0).float().mean(),
+            "recall": torch.cat(recalled).float().mean(),
+            "density": real_balls.mean() / self.k,
+            "coverage": torch.cat(covered).float().mean(),
+        }
+
+
+def radii(points: Tensor, k: int) -> Tensor:
+    """Distance of each point, (N, D), to its k-th nearest other one, (N,)."""
+    return torch.cat([torch.cdist(part, points).kthvalue(k + 1, dim=1).values for part in points.split(ROWS)])  # the nearest is itself
