@@ -1,12 +1,12 @@
 """Our VAE and quantiser against those of peers that are on the package index, on the same work; pip install pythae vector-quantize-pytorch.
 
-    python -m benchmarks.peers [--rounds 3] [--images 55000] [--classifier RUN]
+    python -m benchmarks.peers [--rounds 3] [--images 55000] [--classifier RUN] [--only quantiser pythae quality]
 
 - `vector-quantize-pytorch`: its quantiser alone in training, moving average and k-means, forward and backward, against ours.
 - `pythae`: its VAE with our encoder and decoder handed in and its own trainer, against `lightning fit` with all its figures and
   with none: same images, batch of 128 and epochs, in alternation. Seconds of an epoch are those of the second and third.
-- With `--classifier`, on MNIST: the shipped VAE trained to its end by `lightning fit`, then `pythae`'s for as many epochs as fit in the
-  same time; Fréchet distance of 10,000 samples of each to the test images, in the classifier's features.
+- quality, with `--classifier`, on MNIST: the shipped VAE trained to its end by `lightning fit`, then `pythae`'s for as many epochs as fit
+  in the same time; Fréchet distance of 10,000 samples of each to the test images, in the classifier's features.
 """
 
 import argparse
@@ -46,6 +46,7 @@ from lit_models.networks import Decoder, Encoder
 from lit_models.quantiser import VectorQuantiser
 
 EPOCHS = 3
+PARTS = ["quantiser", "pythae", "quality"]
 T = TypeVar("T")
 
 
@@ -123,7 +124,7 @@ def by_lightning(figures: bool) -> float:
 
 
 @torch.no_grad()
-def quality(classifier: Classifier, root: str | None) -> None:
+def quality(classifier: Classifier, root: str) -> None:
     data = MNISTDataModule("mnist", root=root)
     data.setup()
     images, held_out, test = (data.images(split)[0] for split in ("train", "val", "test"))
@@ -138,12 +139,12 @@ def quality(classifier: Classifier, root: str | None) -> None:
     torch.manual_seed(0)
     start = time.perf_counter()
     with torch.enable_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert lightning(["fit", "--config", "vae", *([f"--data.init_args.root={root}"] if root else [])]) == 0
+        assert lightning(["fit", "--config", "vae", f"--data.init_args.root={root}"]) == 0
     ours = time.perf_counter() - start
     model, _ = load(resolve("logs/vae/mnist"), None)
     print(f"fit --config vae: {ours:.0f} s, Fréchet distance {distance(model.sample(len(test))):.2f}", flush=True)
-    epoch, _, _ = apart(by_pythae, images, held_out, 2)
-    epochs = max(1, round(ours / epoch))
+    epoch, taken, _ = apart(by_pythae, images, held_out)
+    epochs = EPOCHS + round((ours - taken) / epoch)
     _, taken, drawn = apart(by_pythae, images, held_out, epochs, len(test))
     print(f"pythae, {epochs} epochs: {taken:.0f} s, Fréchet distance {distance(drawn):.2f}")
 
@@ -185,35 +186,44 @@ def quantise(rows: int, dim: int, codes: int, steps: int, ours: bool) -> float:
     return (time.perf_counter() - start) / steps
 
 
+def against_vector_quantize(rounds: int) -> None:
+    for rows, dim, codes in ((2048, 64, 256), (6272, 64, 256), (6272, 16, 64), (2048, 64, 1024), (8192, 32, 4096)):
+        ratios = [quantise(rows, dim, codes, 20, False) / quantise(rows, dim, codes, 20, True) for _ in range(rounds)]
+        print(f"quantiser, {rows} vectors of {dim}, {codes} codes: theirs / ours {statistics.median(ratios):.2f}", flush=True)
+
+
+def against_pythae(rounds: int, n: int) -> None:
+    write_random_mnist(Path(), n * 10 // 9)
+    os.environ["MNIST_ROOT"] = str(Path().resolve())
+    data = MNISTDataModule("mnist")
+    data.setup()
+    images, held_out = data.images("train")[0], data.images("val")[0]
+    for number in range(rounds):
+        (theirs, *_), ours, bare = apart(by_pythae, images, held_out), by_lightning(figures=True), by_lightning(figures=False)
+        print(
+            f"round {number}: an epoch of the VAE takes pythae {theirs:.1f} s; us {ours:.1f} s with all figures, {theirs / ours:.2f};"
+            f" {bare:.1f} s without, {theirs / bare:.2f}",
+            flush=True,
+        )
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--images", type=int, default=55_000)
     options.add_argument("--classifier", metavar="RUN")
     options.add_argument("--root")
+    options.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     given = options.parse_args()
-    classifier, root = (
-        load(resolve(given.classifier), None)[0].eval() if given.classifier else None,
-        str(Path(given.root or os.environ.get("MNIST_ROOT") or "data").resolve()),
-    )
+    classifier = load(resolve(given.classifier), None)[0].eval() if given.classifier else None
+    root = str(Path(given.root or os.environ.get("MNIST_ROOT") or "data").resolve())
     print(f"{matrix_product_rate():.0f} GFLOP/s in matrix products")
-    for rows, dim, codes in ((2048, 64, 256), (6272, 64, 256), (6272, 16, 64), (2048, 64, 1024), (8192, 32, 4096)):
-        ratios = [quantise(rows, dim, codes, 20, False) / quantise(rows, dim, codes, 20, True) for _ in range(given.rounds)]
-        print(f"quantiser, {rows} vectors of {dim}, {codes} codes: theirs / ours {statistics.median(ratios):.2f}", flush=True)
+    if "quantiser" in given.only:
+        against_vector_quantize(given.rounds)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        write_random_mnist(Path(folder), given.images * 10 // 9)
-        os.environ["MNIST_ROOT"] = folder
-        data = MNISTDataModule("mnist", root=folder)
-        data.setup()
-        images, held_out = data.images("train")[0], data.images("val")[0]
-        for number in range(given.rounds):
-            (theirs, *_), ours, bare = apart(by_pythae, images, held_out), by_lightning(figures=True), by_lightning(figures=False)
-            print(
-                f"round {number}: an epoch of the VAE takes pythae {theirs:.1f} s; us {ours:.1f} s with all figures, {theirs / ours:.2f};"
-                f" {bare:.1f} s without, {theirs / bare:.2f}",
-                flush=True,
-            )
-        if classifier is not None:
+        if "pythae" in given.only:
+            against_pythae(given.rounds, given.images)
+        if "quality" in given.only and classifier is not None:
             quality(classifier, root)
 
 

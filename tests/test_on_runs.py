@@ -104,6 +104,26 @@ def test_the_density_is_chosen_when_samples_are_drawn(fit, lightning, tmp_path: 
     assert "--label expected a density that takes labels" in capsys.readouterr().err
 
 
+def test_nats_of_a_vae_are_sampled_where_its_images_have_any(fit, lightning, tmp_path: Path, capsys) -> None:
+    """More draws give a tighter bound; one gives the negative ELBO, up to the noise of the draw."""
+    run = tmp_path / "logs" / "vae" / "digits"
+    fit("vae", "--data.init_args.binarize=dynamic", "--trainer.max_epochs=1")
+    nats = {}
+    for draws in (1, 200):
+        capsys.readouterr()
+        assert lightning("test", run, "--draws", draws) == 0
+        said = {line.split()[0]: float(line.split()[1]) for line in capsys.readouterr().out.splitlines() if line.startswith("test/")}
+        nats[draws] = said["test/nats"]
+    assert nats[1] == pytest.approx(said["test/nelbo"], rel=0.02)
+    assert nats[200] < nats[1] - 1
+    fit("vae", "--trainer.max_epochs=1")
+    assert lightning("test", run, "--draws", 5) == 2
+    assert "expected images of 0 and 1, got grey ones" in capsys.readouterr().err
+    fit("ae", "--trainer.max_epochs=1")
+    assert lightning("test", tmp_path / "logs" / "ae" / "digits", "--draws", 5) == 2
+    assert "--draws expected a model whose likelihood can be sampled, a VAE" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
