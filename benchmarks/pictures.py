@@ -1,6 +1,6 @@
 """The README's pictures, made anew from trained runs.
 
-    python -m benchmarks.pictures [--only RUN ...] [--folder docs/images] [gan_noise=FOLDER_OF_RUN ...]
+    python -m benchmarks.pictures [gan_noise=FOLDER_OF_RUN ...] [--only RUN ...] [--folder docs/images]
 
 A figure of a run's last epoch is copied, and of most models 24 samples are drawn. A run lies in `logs/NAME/mnist` unless told otherwise;
 `gan_noise` is `gan_conditional` trained with `--model.conditioning noise`.

@@ -5,7 +5,7 @@
 For a model that takes labels: the share of samples that the classifier takes for the digit asked for. For all: the share of samples that
 are digits by the classifier's features (95 % of real images are), how often each of the ten is drawn, pixel variance within the
 classifier's (or the asked) classes relative to real test images'; and, with those of real test images beside them, the neighbourhoods
-(`lit_models.metrics.Neighbourhoods`) in the classifier's features, among as many other test images, and the distance to the nearest
+(`lit_models.metrics.Neighbourhoods`) in the classifier's features, among as many training images, and the distance to the nearest
 training image.
 """
 
@@ -39,6 +39,7 @@ def main() -> None:
     data.setup()
     train, (test, test_labels) = data.images("train"), data.images("test")
     real = RealDigits(classifier, train[0], test)
+    known = features(classifier, train[0][-given.num :])
     print(f"classifier on {len(test)} test images: {(classify(classifier, test) == test_labels).float().mean():.4f}")
     noise = torch.rand(1000, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     blends = 0.5 * (test[:1000] + test[1000:2000])
@@ -73,7 +74,7 @@ def main() -> None:
         for name, images in (("samples", samples), ("real test images", test[: given.num])):
             quantiles = nearest_distances(images, train[0]).quantile(torch.tensor([0.01, 0.5]))
             metric = Neighbourhoods()
-            metric.update(features(classifier, test[-given.num :]), real=True)
+            metric.update(known, real=True)
             metric.update(features(classifier, images), real=False)
             print(f"{name}: " + ", ".join(f"{measure} {float(value):.3f}" for measure, value in metric.compute().items()))
             print(f"distance to the nearest training image, {name}: median {quantiles[1]:.2f}, 1 % quantile {quantiles[0]:.2f}")

@@ -118,9 +118,8 @@ def _mixture(white: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
 def _bandwidth(white: Tensor) -> float:
     """Of BANDWIDTHS the one with which kernels around the other codes know some 500 held-out ones best."""
     others, held_out = next(ShuffleSplit(1, test_size=min(500, len(white) // 5), random_state=0).split(white))
-    distances = torch.cdist(
-        white[held_out].float(), white[others].float()
-    ).square()  # once for all; a search tree is of no use in many dimensions
+    # Once for all bandwidths; a search tree is of no use in many dimensions.
+    distances = torch.cdist(white[held_out].float(), white[others].float()).square()
 
     def log_density(bandwidth: float) -> float:
         return float(torch.logsumexp(-distances / (2 * bandwidth**2), dim=1).mean()) - white.shape[1] * math.log(bandwidth)

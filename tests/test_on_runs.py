@@ -116,6 +116,8 @@ def test_nats_of_a_vae_are_sampled_where_its_images_have_any(fit, lightning, tmp
         nats[draws] = said["test/nats"]
     assert nats[1] == pytest.approx(said["test/nelbo"], rel=0.02)
     assert nats[200] < nats[1]
+    assert lightning("test", run, "--draws", 0) == 2
+    assert "--draws expected at least 1" in capsys.readouterr().err
     fit("vae", "--trainer.max_epochs=1")
     assert lightning("test", run, "--draws", 5) == 2
     assert "expected images of 0 and 1, got grey ones" in capsys.readouterr().err

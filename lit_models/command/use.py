@@ -29,7 +29,7 @@ def parser(command: str) -> argparse.ArgumentParser:
     if command in ("test", "predict"):
         options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
     if command == "test":
-        options.add_argument("--draws", type=int, default=0, help="nats of 1,000 test images by so many draws each (VAE; 5000 is usual)")
+        options.add_argument("--draws", type=int, help="nats of 1,000 test images by so many draws each (VAE; 5000 is usual)")
     if command == "predict":
         options.add_argument("--split", choices=("train", "val", "test"), default="test")
         options.add_argument("--output", type=Path, default=Path("codes.npz"))
@@ -46,7 +46,7 @@ def parser(command: str) -> argparse.ArgumentParser:
 def run(command: str, arguments: list[str]) -> int:
     given = parser(command).parse_args(arguments)
     checkpoint = runs.resolve(given.run)
-    if command == "test" and given.draws < 0:
+    if command == "test" and given.draws is not None and given.draws < 1:
         raise UserError("--draws expected at least 1", f"got {given.draws}")
     if command == "sample":
         if given.num < 1:
