@@ -2,6 +2,7 @@
 
 from callbacks.centroids import Centroids
 from callbacks.codebook_usage import CodebookUsage
+from callbacks.generative_metrics import GenerativeMetrics
 from callbacks.latents import Latents
 from callbacks.log_density import LogDensity
 from callbacks.neighbours import Neighbours
@@ -10,6 +11,7 @@ from callbacks.reconstructions import Reconstructions
 from callbacks.report import Report
 from callbacks.samples import Samples
 from callbacks.seed_each_step import SeedEachStep
+from callbacks.snapshots import Snapshots
 from callbacks.stages import Stages
 from callbacks.stop_on_signal import StopOnSignal
 from callbacks.training_codes import KeepTrainingCodes
@@ -18,6 +20,7 @@ from callbacks.traversal import Traversal
 __all__ = [
     "Centroids",
     "CodebookUsage",
+    "GenerativeMetrics",
     "KeepTrainingCodes",
     "Latents",
     "LogDensity",
@@ -27,6 +30,7 @@ __all__ = [
     "Report",
     "Samples",
     "SeedEachStep",
+    "Snapshots",
     "Stages",
     "StopOnSignal",
     "Traversal",

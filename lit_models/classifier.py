@@ -1,9 +1,10 @@
-"""A small convolutional classifier of digits: it tells whether a sample is the digit that was asked for.
+r"""A small classifier of digits that also knows what is no digit: the judge of the generative models is made of two of them.
 
-Minimises the cross-entropy of the label; training images are shifted by up to two pixels.
+Minimises the cross-entropy of eleven classes, ten digits and "no digit". Examples of the last are real images spoilt
+(`lit_models.metrics.negatives`), made of half of each batch; training images are shifted by up to two pixels.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -11,17 +12,27 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from lit_models.loggers import log_terms
-from lit_models.networks import image_trunk
+from lit_models.metrics.negatives import spoil
+from lit_models.networks import FlattenGrid, image_trunk
 from lit_models.schedules import adam
+
+Layers = Literal["residual", "pooled"]
 
 
 class Classifier(LightningModule):
-    """The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps; `smoothing` is that of the labels."""
+    """The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps; `smoothing` is that of the labels.
+
+    Args:
+        layers: `residual` has strided convolutions and residual blocks with GroupNorm, `pooled` convolutions of 5 x 5 and maxima over
+            2 x 2 without any (LeCun et al. 1998, figure 2, wider).
+        width: Of the features that digits are told apart by.
+    """
 
     def __init__(
         self,
-        channels: int = 64,
-        blocks: int = 2,
+        layers: Layers = "residual",
+        channels: int = 32,
+        width: int = 128,
         dropout: float = 0.3,
         smoothing: float = 0.05,
         lr: float = 2e-3,
@@ -30,20 +41,19 @@ class Classifier(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.smoothing, self.lr, self.lr_steps = smoothing, lr, lr_steps
-        self.net = nn.Sequential(
-            image_trunk(channels, blocks),
-            nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),  # (B, 2C, 4, 4)
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-            nn.Linear(2 * channels * 16, 10),
-        )
+        self.trunk = residual_trunk(channels, width) if layers == "residual" else pooled_trunk(channels, width)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 11))
+
+    # -- objective
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
+        half = len(images) // 2
+        no_digits = spoil(images[:half].cpu(), labels[:half].cpu(), None).to(images)
         right, down = torch.randint(5, (2,)).tolist()
-        images = pad(images, (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
-        loss = cross_entropy(self.classify(images), labels, label_smoothing=self.smoothing)
+        both = pad(torch.cat([images, no_digits]), (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
+        targets = torch.cat([labels, labels.new_full((len(no_digits),), 10)])
+        loss = cross_entropy(self.head(self.features(both)), targets, label_smoothing=self.smoothing)
         log_terms(self, "train", {"loss": loss}, len(images))
         return loss
 
@@ -55,13 +65,47 @@ class Classifier(LightningModule):
 
     def _evaluate(self, batch: list[Tensor], stage: str) -> None:
         images, labels = batch
-        logits = self.classify(images)
-        terms = {"loss": cross_entropy(logits, labels), "accuracy": (logits.argmax(1) == labels).float().mean()}
+        logits = self.head(self.features(images))
+        right = logits[:, :10].argmax(dim=1) == labels
+        terms = {"loss": cross_entropy(logits, labels), "accuracy": right.float().mean()}
         log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
         return adam(self.parameters(), self.lr, self.lr_steps, betas=(0.9, 0.99))
 
+    # -- verbs
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees, (B, width)."""
+        return self.trunk(images)
+
     def classify(self, images: Tensor) -> Tensor:
-        """Logits of the ten digits, (B, 10)."""
-        return self.net(images)
+        """Logits of the ten digits, (B, 10), as if an image had to be one."""
+        return self.head(self.features(images))[:, :10]
+
+
+def residual_trunk(channels: int, width: int) -> nn.Sequential:
+    """Images (B, 1, 28, 28) to features (B, width)."""
+    return nn.Sequential(
+        image_trunk(channels, blocks=2),
+        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),  # (B, 2C, 4, 4)
+        nn.SiLU(),
+        FlattenGrid(),
+        nn.Linear(2 * channels * 16, width),
+        nn.SiLU(),
+    )
+
+
+def pooled_trunk(channels: int, width: int) -> nn.Sequential:
+    """Images (B, 1, 28, 28) to features (B, width)."""
+    return nn.Sequential(
+        nn.Conv2d(1, channels, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (B, C, 14, 14)
+        nn.Conv2d(channels, 3 * channels, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (B, 3C, 7, 7)
+        FlattenGrid(),
+        nn.Linear(3 * channels * 49, width),
+        nn.ReLU(),
+    )

@@ -49,6 +49,22 @@ class HasLogWeights(Protocol):
 
 
 @runtime_checkable
+class HasCodeLength(Protocol):
+    """Its discrete codes and then the image given them can be written down: a bound on the likelihood."""
+
+    def code_length(self, images: Tensor) -> Tensor:
+        """Nats of each image, (B,), labels summed out; ValueError where images have no likelihood."""
+
+
+@runtime_checkable
+class HasPosterior(Protocol):
+    """Its code of an image is a diagonal Gaussian, q(z|x)."""
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, (B, D) each."""
+
+
+@runtime_checkable
 class HasPriors(Protocol):
     """Several ways to draw codes, by name, each with the number of labels that it takes; the first is what `sample` does unasked."""
 

@@ -62,7 +62,7 @@ class PCAVAE(SampleCodes, LightningModule):
 
     def _step(self, batch: list[Tensor], stage: str) -> Tensor:
         images, _ = batch
-        mean, log_var = self.encoder(images), self.log_var.expand(len(images), -1)
+        mean, log_var = self.posterior(images)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         reconstruction = bernoulli_loss(self.decoder(z), images).mean()
         kl = gaussian_kl(mean, log_var).mean()
@@ -77,6 +77,10 @@ class PCAVAE(SampleCodes, LightningModule):
 
     def configure_optimizers(self) -> Any:
         return adam(self.parameters(), self.lr, self.lr_steps)
+
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), (B, latent_dim) each; the latter is the same for all images."""
+        return self.encoder(images), self.log_var.expand(len(images), -1)
 
     def encode(self, images: Tensor) -> Tensor:
         """Principal components, the means of the code, (B, latent_dim)."""

@@ -66,7 +66,7 @@ class VAE(SampleCodes, LightningModule):
 
     def _step(self, batch: list[Tensor], stage: str) -> Tensor:
         images, _ = batch
-        mean, log_var = self.encoder(images).chunk(2, dim=1)
+        mean, log_var = self.posterior(images)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         logits = self.decoder(z)
         reconstruction = self._pixel_loss(logits, images).mean()
@@ -89,7 +89,7 @@ class VAE(SampleCodes, LightningModule):
         """
         if self.likelihood == "bernoulli" and not is_binary(images):
             raise ValueError("a likelihood under Bernoulli pixels expected images of 0 and 1, got grey ones: train with --config binarized")
-        mean, log_var = (part.repeat_interleave(draws, dim=0) for part in self.encoder(images).chunk(2, dim=1))
+        mean, log_var = (part.repeat_interleave(draws, dim=0) for part in self.posterior(images))
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         z = mean + (0.5 * log_var).exp() * noise
         log_ratio = 0.5 * (noise.square() + log_var - z.square()).sum(dim=1)  # of p(z) to q(z|x)
@@ -103,8 +103,13 @@ class VAE(SampleCodes, LightningModule):
     def configure_optimizers(self) -> Any:
         return adam(self.parameters(), self.lr, self.lr_steps)
 
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), (B, latent_dim) each."""
+        mean, log_var = self.encoder(images).chunk(2, dim=1)
+        return mean, log_var
+
     def encode(self, images: Tensor) -> Tensor:
-        return self.encoder(images).chunk(2, dim=1)[0]
+        return self.posterior(images)[0]
 
     def decode(self, codes: Tensor) -> Tensor:
         return self.decoder(codes).sigmoid()

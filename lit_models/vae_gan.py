@@ -99,7 +99,7 @@ class VAEGAN(SampleCodes, LightningModule):
 
     def _evaluate(self, batch: list[Tensor], stage: str) -> None:
         images, labels = batch
-        mean, log_var = self.averaged_encoder(images).chunk(2, dim=1)
+        mean, log_var = self.posterior(images)
         reconstructions, draws = self.decode(mean), self.decode(torch.randn_like(mean))
         _, parts = judge(self.discriminator, images, draws, labels, self.loss)
         parts["missed"] = missed(self.discriminator.features(reconstructions), self.discriminator.features(images))
@@ -113,9 +113,14 @@ class VAEGAN(SampleCodes, LightningModule):
 
     # -- verbs
 
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), (B, latent_dim) each."""
+        mean, log_var = self.averaged_encoder(images).chunk(2, dim=1)
+        return mean, log_var
+
     def encode(self, images: Tensor) -> Tensor:
         """Means of the codes, (B, latent_dim)."""
-        return self.averaged_encoder(images).chunk(2, dim=1)[0]
+        return self.posterior(images)[0]
 
     def decode(self, codes: Tensor) -> Tensor:
         return self.averaged_decoder(codes).clamp(0, 1)

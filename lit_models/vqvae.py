@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lit_models.labels import check_labels
 from lit_models.loggers import log_terms
-from lit_models.losses import PIXELS, commitment_loss, negative_log_likelihood, squared_error
+from lit_models.losses import PIXELS, bernoulli_loss, commitment_loss, is_binary, negative_log_likelihood, squared_error
 from lit_models.networks import GridDecoder, GridEncoder
 from lit_models.prior import CodePrior
 from lit_models.quantiser import VectorQuantiser
@@ -151,6 +151,27 @@ class VQVAE(LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
+
+    def code_length(self, images: Tensor) -> Tensor:
+        r"""Two-part code of each image, an upper bound of :math:`-\log p(x)` as the code k(x) is one of all that may have made it:
+
+        .. math:: -\log \textstyle\sum_y p(y)\, p(k(x)|y) - \log p(x|k(x))
+
+        in nats, (B,): labels are summed out, with the shares that training images have, and pixels are Bernoulli.
+
+        Raises:
+            ValueError: For grey images.
+        """
+        if not is_binary(images):
+            raise ValueError("a likelihood under Bernoulli pixels expected images of 0 and 1, got grey ones: train with --config binarized")
+        codes = self.indices(images)
+        _, known = self.training_codes.get(self.device)
+        shares = torch.bincount(known, minlength=10) / len(known)
+        of_codes = [
+            share.log() - negative_log_likelihood(self.prior(codes.flatten(1), torch.full_like(codes[:, 0, 0], label)), codes.flatten(1))
+            for label, share in enumerate(shares)
+        ]
+        return bernoulli_loss(self.decoder(self.lookup(codes)), images) - torch.stack(of_codes).logsumexp(dim=0)
 
     @property
     def priors(self) -> Mapping[str, int | None]:

@@ -12,6 +12,7 @@ from lit_models.command.errors import UserError, did_you_mean
 LIGHT = {"configs": light.configs, "board": light.board, "--version": light.version, "--help": light.welcome, "-h": light.welcome}
 ON_CONFIGS = ("fit", "validate")
 ON_RUNS = ("test", "predict", "sample")
+ON_ALL = ("study", "judge")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,5 +42,9 @@ def _dispatch(arguments: list[str]) -> int:
         from lit_models.command import use
 
         return use.run(command, rest)
-    known = [*ON_CONFIGS, *ON_RUNS, *LIGHT]
-    raise UserError(f"expected a command: {', '.join(known[:7])}", f"got {command!r}", did_you_mean(command, known) or "see lightning")
+    if command in ON_ALL:
+        from lit_models.command import study
+
+        return getattr(study, command)(rest)
+    known = [*ON_CONFIGS, *ON_RUNS, *ON_ALL, *LIGHT]
+    raise UserError(f"expected a command: {', '.join(known[:9])}", f"got {command!r}", did_you_mean(command, known) or "see lightning")

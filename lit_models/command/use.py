@@ -8,7 +8,7 @@ from lit_models.command import runs
 from lit_models.command.errors import UserError, did_you_mean
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]
         word = next((word.split("=")[0] for word in message.split() if word.startswith("--")), message)
@@ -23,7 +23,7 @@ def parser(command: str) -> argparse.ArgumentParser:
         "predict": "Write codes and labels of images as .npz.",
         "sample": "Draw images from a model into a grid (.png) or an array (.npz).",
     }
-    options = _Parser(prog=f"lightning {command}", description=about[command])
+    options = Parser(prog=f"lightning {command}", description=about[command])
     options.add_argument("run", metavar="CKPT|RUN", help="a checkpoint file, a run folder or a folder of runs")
     options.add_argument("--model", help="class of your own that the checkpoint was trained with, as module.Class")
     if command in ("test", "predict"):

@@ -1,6 +1,21 @@
 """Measures of generative models that torchmetrics lacks: sets of features or images in, numbers out; no model, callback or file."""
 
+from lit_models.metrics.codes import posterior_use, separation
 from lit_models.metrics.likelihood import importance_sampled_nats
 from lit_models.metrics.neighbourhoods import Neighbourhoods
+from lit_models.metrics.quality import SampleQuality
+from lit_models.metrics.response import response_to_noise, sigma50
+from lit_models.metrics.seen import Seen
+from lit_models.metrics.sharpness import sharpness
 
-__all__ = ["Neighbourhoods", "importance_sampled_nats"]
+__all__ = [
+    "Neighbourhoods",
+    "SampleQuality",
+    "Seen",
+    "importance_sampled_nats",
+    "posterior_use",
+    "response_to_noise",
+    "separation",
+    "sharpness",
+    "sigma50",
+]

@@ -74,4 +74,5 @@ class Neighbourhoods(Metric):
 
 def radii(points: Tensor, k: int) -> Tensor:
     """Distance of each point, (N, D), to its k-th nearest other one, (N,)."""
-    return torch.cat([torch.cdist(part, points).kthvalue(k + 1, dim=1).values for part in points.split(ROWS)])  # the nearest is itself
+    parts = [torch.cdist(part, points).topk(k + 1, dim=1, largest=False).values for part in points.split(ROWS)]
+    return torch.cat([part[:, -1] for part in parts])  # the nearest is itself

@@ -1,0 +1,41 @@
+"""Keeps a model at fixed ages, with the time that training has taken until then."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class Snapshots(Callback):
+    """Saves `snapshots/images_N.ckpt` in the run's folder after the first batch with which N images have been seen, for each N.
+
+    Every checkpoint gets `trained`: images seen, and seconds spent in training batches. Validation, figures, metrics, saving and waiting
+    for a start are not in it, nor is what was lost when a run was stopped between two checkpoints.
+    """
+
+    def __init__(self, at_images: list[int]) -> None:
+        if not at_images or min(at_images) < 1:
+            raise ValueError(f"at_images expected numbers of images from 1 on, got {at_images}")
+        self.at_images = sorted(at_images)
+        self.images, self.seconds, self._began = 0, 0.0, 0.0
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.seconds += time.perf_counter() - self._began
+        before = self.images
+        self.images += len(batch[0]) * trainer.world_size
+        for due in self.at_images:
+            if before < due <= self.images:
+                trainer.save_checkpoint(Path(trainer.default_root_dir) / "snapshots" / f"images_{due:08d}.ckpt")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["trained"] = {"images": self.images, "seconds": self.seconds}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": self.images, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.images, self.seconds = state_dict["images"], state_dict["seconds"]

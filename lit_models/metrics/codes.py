@@ -1,0 +1,39 @@
+"""How well codes of images tell digits apart, and how many of their numbers are in use; all by scikit-learn but the last."""
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import silhouette_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from lit_models.losses import gaussian_kl
+
+ACTIVE = 0.01  # a number of the code is in use if its posterior mean varies more than this over images (Burda et al. 2016, section 5.2)
+
+
+def separation(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> dict[str, float]:
+    """Codes (N, ...) and labels (N,) to the test accuracy of a linear `probe` and of 15 nearest neighbours (`knn`), and the
+    `silhouette` of the test codes' classes, from -1 to 1, over 2,000 of them."""
+    (codes, labels), (test_codes, test_labels) = (
+        (part[0].flatten(1).double().cpu().numpy(), part[1].cpu().numpy()) for part in (train, test)
+    )
+    with threadpool_limits(1):
+        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200, tol=1e-3)).fit(codes, labels)
+    knn = KNeighborsClassifier(15, algorithm="brute").fit(codes, labels)
+    some = np.arange(len(test_codes))[:2000]
+    return {
+        "probe": float(probe.score(test_codes, test_labels)),
+        "knn": float(knn.score(test_codes, test_labels)),
+        "silhouette": float(silhouette_score(test_codes[some], test_labels[some])),
+    }
+
+
+def posterior_use(mean: Tensor, log_var: Tensor) -> dict[str, float]:
+    """Of q(z|x) over images, (N, D) each: `kl` in nats an image, `kl_largest` that of the number that carries most, and how many numbers
+    are `active`."""
+    each = torch.stack([gaussian_kl(mean[:, [d]], log_var[:, [d]]).mean() for d in range(mean.shape[1])])
+    return {"kl": float(each.sum()), "kl_largest": float(each.max()), "active": float((mean.var(dim=0) > ACTIVE).sum())}

@@ -1,0 +1,155 @@
+"""Puts the answers of a study together: results.json, results.csv and the page."""
+
+import csv
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+from pathlib import Path
+from typing import Any
+
+from lit_models.measure import Yardstick
+from lit_models.study.claims import Measures, decide, flat
+from lit_models.study.measuring import measures_of, write_json
+from lit_models.study.page import write_page
+from lit_models.study.plan import Plan, System
+from lit_models.study.training import folder_of
+
+PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics", "scikit-learn")
+# key, title, group, unit, which is better, digits, help
+COLUMNS = [
+    ("valid", "valid", "samples", "", "higher", 3, "share of samples that are digits to the judge"),
+    ("fid", "FID (judge)", "samples", "", "lower", 2, "Fréchet distance to real test images in the judge's features, not Inception's"),
+    ("kid", "KID x 1000", "samples", "", "lower", 2, "kernel distance in the judge's features; real images have 0 in expectation"),
+    ("density", "density", "samples", "", None, 3, "how many real neighbourhoods a sample lies in, k = 5, over k"),
+    ("coverage", "coverage", "samples", "", "higher", 3, "share of real images with a sample in their neighbourhood, k = 5"),
+    ("precision", "precision", "samples", "", None, 3, "share of samples in the neighbourhood of a real image, k = 5"),
+    ("recall", "recall", "samples", "", "higher", 3, "share of real images in the neighbourhood of a sample, k = 5"),
+    ("fid_second", "FID (second)", "samples", "", "lower", 2, "the same in the second judge's features, in which nothing was tuned"),
+    ("coverage_second", "coverage (second)", "samples", "", "higher", 3, "coverage in the second judge's features"),
+    ("control", "control", "samples", "", "higher", 3, "share of samples that are the digit asked for"),
+    ("balance", "balance", "samples", "", "higher", 3, "1 less the total variation distance of its classes from the real ones"),
+    ("spread", "spread", "samples", "", None, 2, "variance of a pixel within a class, relative to real images"),
+    ("novelty", "novelty", "samples", "", None, 2, "distance to the nearest training image over that of test images; copies: below 1"),
+    ("sharpness", "sharpness", "samples", "", None, 2, "coherent gradients (Zhu & Milanfar 2010), relative to real images"),
+    ("mse", "MSE", "codes", "per pixel", "lower", 4, "squared error of reconstructions of test images"),
+    ("reconstruction_valid", "valid reconstructions", "codes", "", "higher", 3, "share of reconstructions that are digits to the judge"),
+    ("nats", "nats", "codes", "per image", "lower", 1, "an upper bound of -log p(x) on binarised test images; VAE: importance-sampled"),
+    ("nats_error", "± nats", "codes", "per image", None, 2, "standard error of the former over images"),
+    ("kl", "KL", "codes", "nats", None, 1, "of q(z|x) from the standard normal, an image"),
+    ("active", "active", "codes", "", None, 0, "numbers of the code whose posterior mean varies over images"),
+    ("probe", "linear probe", "codes", "", "higher", 3, "accuracy of a linear classifier on the codes of test images"),
+    ("knn", "15-NN", "codes", "", "higher", 3, "accuracy of 15 nearest neighbours on the codes of test images"),
+    ("silhouette", "silhouette", "codes", "", "higher", 2, "how far apart the classes' codes lie, -1 to 1"),
+    ("sigma50_centroids", "sigma50 (centroids)", "noise", "spreads", None, 2, "noise at which half of the decodes at centroids keep it"),
+    ("sigma50_codes", "sigma50 (codes)", "noise", "spreads", None, 2, "the same at the codes of test images"),
+    ("seconds", "training", "cost", "s", "lower", 0, "seconds of training batches, without validation and figures"),
+    ("sample_seconds", "1,000 samples", "cost", "s", "lower", 2, "seconds that 1,000 samples take"),
+    ("parameters", "parameters", "cost", "", None, 0, "of the whole model"),
+    ("decoder_parameters", "decoder", "cost", "", None, 0, "parameters of the network that makes images"),
+]  # fmt: skip
+
+
+def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str, Any], controls: list[dict[str, Any]]) -> Path:
+    """From all measures that are there, whoever made them. Returns the page."""
+    found = {name: _of_system(study, system, plan) for name, system in plan.systems.items()}
+    measures = Measures([each for seeds in found.values() for each in seeds], yardstick.n)
+    results: dict[str, Any] = {
+        "study": about,
+        "columns": [dict(zip(("key", "title", "group", "unit", "better", "digits", "help"), column, strict=True)) for column in COLUMNS],
+        "controls": controls,
+        "rows": [row for system in plan.systems.values() for row in _rows(study, system, found[system.name], plan)],
+        "stages": [
+            {"system": system.name, "title": system.title, "seed": each["seed"], **stage}
+            for system in plan.systems.values()
+            for each in found[system.name]
+            for stage in each["stages"]
+        ],
+        "responses": [
+            {"system": system.name, "title": system.title, "at": place, **curves}
+            for system in plan.systems.values()
+            for each in found[system.name][:1]
+            for place, curves in each["responses"].items()
+        ],
+        "claims": [decide(claim, measures, plan) for claim in plan.claims],
+        "pictures": [picture for system in plan.systems.values() for picture in _pictures(study, system)],
+    }
+    write_json(study / "results.json", results)
+    _write_csv(study / "results.csv", results)
+    return write_page(study)
+
+
+def about(plan: Plan, machine: str, judge_sha256: str | None, recipe: str) -> dict[str, Any]:
+    """Data set, date, budget, versions, machine and judge: what a figure is worth nothing without."""
+    versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "title": plan.title,
+        "date": datetime.date.today().isoformat(),
+        "dataset": plan.dataset,
+        "machine": machine,
+        "versions": versions,
+        "judge": {"sha256": judge_sha256, "recipe": recipe} if judge_sha256 else None,
+        "features": "judge",
+        "budget_seconds": round(plan.budget_minutes * 60),
+        "samples": plan.samples,
+        "notes": plan.notes,
+    }
+
+
+def _of_system(study: Path, system: System, plan: Plan) -> list[dict[str, Any]]:
+    files = [measures_of(study, system, seed) for seed in system.seeds or plan.seeds]
+    return [json.loads(file.read_text()) for file in files if file.is_file()]
+
+
+def _rows(study: Path, system: System, found: list[dict[str, Any]], plan: Plan) -> list[dict[str, Any]]:
+    """The main row, with what the model as a whole has, then one for each other way to be sampled."""
+    base = {"system": system.name, "title": system.title, "seeds": [each["seed"] for each in found], "note": system.tell, "error": None}
+    failed = [file.read_text() for seed in system.seeds or plan.seeds if (file := folder_of(study, system, seed) / "error.txt").is_file()]
+    if not found:
+        return [base | {"sampler": "", "main": True, "values": {}, "error": failed[0] if failed else "not trained yet"}]
+    if failed:
+        base["note"] = f"{base['note']} A seed failed: {failed[0]}".strip()
+    rows = []
+    for number, sampler in enumerate(found[0]["samplers"] or {"": {}}):
+        values = [flat(each) if number == 0 else each["samplers"].get(sampler, {}) for each in found]
+        rows.append(base | {"sampler": sampler, "main": number == 0, "values": _over_seeds(values)})
+    return rows
+
+
+def _over_seeds(values: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Of each column mean, standard deviation, worst and number over the seeds that have it."""
+    found = {}
+    for key, *_, better, _, _ in COLUMNS:
+        have = [float(each[key]) for each in values if each.get(key) is not None]
+        if have:
+            worst = max(have) if better == "lower" else min(have)
+            spread = statistics.stdev(have) if len(have) > 1 else 0.0
+            found[key] = {"mean": statistics.fmean(have), "std": spread, "worst": worst, "n": len(have)}
+    return found
+
+
+def _pictures(study: Path, system: System) -> list[dict[str, str]]:
+    found = []
+    for file in sorted((study / "pictures").glob(f"{system.name}__*.png")):
+        _, kind, sampler = file.stem.split("__")
+        caption = f"{system.title}, {sampler.replace('_', ' ')}" if sampler else system.title
+        found.append({"system": system.name, "title": system.title, "kind": kind, "caption": caption, "file": f"pictures/{file.name}"})
+    return found
+
+
+def _write_csv(file: Path, results: dict[str, Any]) -> None:
+    """A line a row of the table and a column a measure: the mean over seeds, its standard deviation where there are several."""
+    keys = [column["key"] for column in results["columns"]]
+    part = file.with_suffix(".part")
+    with part.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["system", "sampler", "seeds", "error", *(name for key in keys for name in (key, f"{key}_std"))])
+        for control in results["controls"]:
+            writer.writerow([control["name"], "", "", "", *(value for key in keys for value in (control["values"].get(key, ""), ""))])
+        for row in results["rows"]:
+            cells = [row["values"].get(key, {}) for key in keys]
+            numbers = [value for cell in cells for value in (cell.get("mean", ""), cell["std"] if cell.get("n", 0) > 1 else "")]
+            writer.writerow([row["system"], row["sampler"], " ".join(map(str, row["seeds"])), row["error"] or "", *numbers])
+    os.replace(part, file)

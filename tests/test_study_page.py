@@ -1,0 +1,250 @@
+"""The page of a study: as text, and in a real browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from lit_models.study.page import draw_seeds, write_page
+
+HOSTILE = "<script>alert(1)</script> & \"quoted\" 'text' {{ 7 * 7 }} $x"
+KINDS = ("samples", "latents")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(
+    find_spec("selenium") is None or CHROMIUM is None or DRIVER is None,
+    reason="a browser needs selenium (pip install selenium), chromium and chromedriver (apt-get install chromium chromium-driver)",
+)
+
+
+def column(key: str, better: str | None, digits: int) -> dict[str, Any]:
+    return {"key": key, "title": key, "help": f"help of {key}", "unit": "", "better": better, "digits": digits, "group": "samples"}
+
+
+def row(system: str, title: str, valid: float | None, fid: float | None, **others: Any) -> dict[str, Any]:
+    values = {key: {"mean": mean, "std": 0.01, "worst": mean, "n": 3} for key, mean in (("valid", valid), ("fid", fid)) if mean is not None}
+    nothing = {"copies": {"mean": None, "std": None, "worst": None, "n": 0}}
+    common = {"system": system, "title": title, "sampler": "prior", "seeds": [0, 1, 2], "note": "", "error": None, "main": True}
+    return common | {"values": values | nothing} | others
+
+
+def study() -> dict[str, Any]:
+    """Four systems: one has no FID, one failed and has a hostile name. FID sorts otherwise as text than as a number."""
+    stages = [
+        {"system": system, "title": system.upper(), "seed": seed, "images": 1000 * step, "seconds": 2.5 * step + seed,
+         "values": {"valid": 0.2 * step, "fid": None if step == 2 else 90.0 / step, "coverage": 0.1 * step}}
+        for system in ("ae", "vae") for seed in (0, 1) for step in (1, 2, 3, 4)
+    ]  # fmt: skip
+    response = {"system": "ae", "title": "AE", "at": "codes", "unit": HOSTILE, "sigmas": [0, 1, 2], "sigma50": None}
+    measure = {"what": HOSTILE, "value": 0.5, "low": 0.4, "high": 0.6, "compare": ">=", "threshold": 0.3, "holds": True}
+    empty = dict.fromkeys(("value", "low", "high", "threshold", "holds"), None)
+    return {
+        "study": {
+            "title": HOSTILE, "date": "2026-11-24", "dataset": "mnist", "machine": "2 cores", "versions": {"torch": "2.9"},
+            "notes": [HOSTILE], "judge": {"sha256": "0123456", "recipe": "net"}, "features": "judge", "budget_seconds": 9, "samples": 100,
+        },
+        "columns": [column("valid", "higher", 3), column("fid", "lower", 1), column("copies", None, 2)],
+        "controls": [{"name": "real test images", "values": {"valid": 0.95, "fid": 0.5}}, {"name": "noise", "values": {"valid": 0.0}}],
+        "rows": [
+            row("ae", "AE", 0.6, 100.0), row("ae", "AE", 0.7, 20.0, sampler="mixture", main=False), row("vae", "VAE", 0.9, None),
+            row("gan", "GAN", 0.8, 9.5, note=HOSTILE), row("bad", HOSTILE, None, None, error=HOSTILE),
+        ],
+        "stages": stages,
+        "responses": [response | {key: [0.9, None, 0.1] for key in ("valid", "kept", "sharpness", "change")}],
+        "claims": [{"number": 1, "text": HOSTILE, "verdict": "holds", "why": HOSTILE, "measures": [measure, measure | empty]}],
+        "pictures": [{"system": "ae", "title": "AE", "kind": kind, "caption": HOSTILE, "file": f"pictures/{kind}.png"} for kind in KINDS],
+    }  # fmt: skip
+
+
+def save(folder: Path, results: object) -> Path:
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pictures").mkdir()
+    for kind in KINDS:
+        Image.new("L", (60, 40), 90).save(tmp_path / "pictures" / f"{kind}.png")
+    return save(tmp_path, study())
+
+
+class Seen(HTMLParser):
+    """Addresses that a page names, and the words that a reader sees."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.words = ""
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "action")]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data if self.tags[-1:] not in (["script"], ["style"]) else ""
+
+
+def test_the_page_names_nothing_outside_itself(folder: Path) -> None:
+    seen = Seen(page := write_page(folder))
+    assert len([address for address in seen.addresses if address.startswith("data:image/png;base64,")]) == 2
+    assert all(address.startswith(("data:", "#")) for address in seen.addresses)
+    assert not re.search(r"@import|https?://|url\((?!#)", page.read_text(encoding="utf-8"))
+    assert [path.name for path in folder.iterdir() if path.name.startswith("index")] == ["index.html"]
+
+
+def test_every_text_is_escaped(folder: Path) -> None:
+    seen = Seen(page := write_page(folder))
+    assert seen.tags.count("script") == 1
+    assert "alert(1)</script>" not in page.read_text(encoding="utf-8")
+    assert seen.words.count(HOSTILE) >= 9  # title twice, note, row's title, note and error, claim and why, measure, pictures
+
+
+def test_a_missing_number_reads_as_such(folder: Path) -> None:
+    results = study()
+    results["rows"][0]["values"]["fid"]["mean"] = float("nan")
+    words = Seen(write_page(save(folder, results))).words
+    assert not re.search(r"\b(nan|inf|None|null)\b", words, flags=re.IGNORECASE)
+    assert words.count("n/a") >= 6
+
+
+def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
+    first = write_page(folder).read_bytes()
+    assert write_page(folder).read_bytes() == first
+
+
+def test_a_study_of_nothing_has_a_page(folder: Path) -> None:
+    results = {part: [] for part in study()} | {"study": study()["study"] | {"judge": None, "notes": [], "versions": {}, "machine": None}}
+    assert Seen(write_page(save(folder, results))).words.count("None in this study.") == 5
+
+
+def test_only_the_best_main_row_is_bold_and_only_where_one_is_better(folder: Path) -> None:
+    results = study()
+    for place, mean in enumerate((1.0, 2.0, 3.0, 4.0)):
+        results["rows"][place]["values"]["copies"] = {"mean": mean, "std": None, "worst": mean, "n": 1}
+    page = write_page(save(folder, results)).read_text(encoding="utf-8")
+    assert re.findall(r"<td[^>]*><b>([^<]*)</b>", page) == ["0.900", "9.5"]
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no results": (lambda folder: (folder / "results.json").unlink(), "expected results of a study in .*, got no such file: run the study"),
+    "no JSON": (lambda folder: (folder / "results.json").write_text("{"), "expected JSON in .*results.json, got Expecting property name"),
+    "a part missing": (lambda folder: save(folder, {"study": {}}), "got some that lack columns, controls, .*, pictures: run it again"),
+    "a key missing": (lambda folder: save(folder, study() | {"claims": [{"number": 1, "text": ""}]}), "lack .*'verdict'.*: run it again"),
+    "no picture": (lambda folder: (folder / "pictures/samples.png").unlink(), "expected the picture .*samples.png, .* got no such file"),
+    "no PNG": (lambda folder: (folder / "pictures/samples.png").write_text("GIF89a"), "expected a PNG in .*samples.png, got b'GIF89a'"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_cannot_be_shown_is_said_and_the_last_page_stays(folder: Path, case: str) -> None:
+    (folder / "index.html").write_text("the last page")
+    spoil, message = BROKEN[case]
+    spoil(folder)
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
+        write_page(folder)
+    assert (folder / "index.html").read_text() == "the last page"
+
+
+def test_the_line_is_the_mean_of_the_stages_that_every_seed_has() -> None:
+    axes = Figure().add_subplot()
+    found = {0: (0.1, 0.2, 0.3, 0.4), 1: (1.1, None, 1.3)}
+    stages = [
+        {"seed": seed, "images": i, "seconds": i + seed, "values": {"valid": found[seed][i]}} for seed in found for i in range(4 - seed)
+    ]
+    draw_seeds(axes, stages, "seconds", "valid", place=0)
+    seeds = [line.get_xydata().tolist() for line in axes.lines]
+    assert [len(points) for points in seeds] == [4, 2, 2]
+    assert seeds[2] == pytest.approx(np.array([[0.5, 0.6], [2.5, 0.8]]))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for word in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"):
+        options.add_argument(f"--{word}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))  # without a path, selenium would download one
+    yield driver
+    driver.quit()
+
+
+def opened(browser: Any, folder: Path, width: int = 1200) -> Any:
+    """The page in Chromium; the width is that of the page, which a window's can't go below 500."""
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(write_page(folder).as_uri())
+    return browser
+
+
+def shown_rows(driver: Any) -> list[list[str]]:
+    """System and numbers of the rows that a reader sees, controls included, top to bottom."""
+    script = """return [...document.querySelectorAll("#measures tbody tr")].filter(row => row.offsetParent)
+        .map(row => [...row.cells].map(cell => cell.innerText.split("\\n")[0].split(" ±")[0].trim()))"""
+    return driver.execute_script(script)
+
+
+@needs_browser
+def test_the_page_opens_whole_without_a_network(browser: Any, folder: Path) -> None:
+    driver = opened(browser, folder)
+    assert driver.get_log("browser") == []
+    assert driver.execute_script("return [...document.images].map(image => [image.complete, image.naturalWidth])") == [[True, 60]] * 2
+    assert len(driver.find_elements("css selector", ".chart svg")) == 2 * 3 + 4
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    own = [each["request"]["url"] for each in asked if each["documentURL"] == driver.current_url]  # the rest is Chromium's first tab
+    assert driver.current_url in own
+    assert [address for address in own if not address.startswith(("file:", "data:"))] == []
+    assert driver.execute_script("return performance.getEntriesByType('resource').filter(entry => !/^(data|file):/.test(entry.name))") == []
+
+
+@needs_browser
+def test_a_heading_sorts_by_number_both_ways_and_controls_stay_last(browser: Any, folder: Path) -> None:
+    driver = opened(browser, folder)
+    button = driver.find_element("css selector", "th[data-column='2'] button")
+    for keys, order, aria in (("click", ["9.5", "100.0"], "ascending"), ("\ue007", ["100.0", "9.5"], "descending")):
+        button.click() if keys == "click" else button.send_keys(keys)  # the second time by the Enter key
+        rows = shown_rows(driver)
+        assert [line[2] for line in rows[:3]] == [*order, "n/a"]
+        assert "failed" in rows[3][1]
+        assert [line[0] for line in rows[4:]] == ["real test images", "noise"]
+        assert button.find_element("xpath", "./..").get_attribute("aria-sort") == aria
+
+
+@needs_browser
+def test_all_samplers_shows_the_other_rows(browser: Any, folder: Path) -> None:
+    driver = opened(browser, folder)
+    before = len(shown_rows(driver))
+    driver.find_element("css selector", "#measures input").click()
+    assert (before, len(shown_rows(driver))) == (4 + 2, 5 + 2)
+
+
+@needs_browser
+def test_a_narrow_window_scrolls_the_table_not_the_page(browser: Any, folder: Path) -> None:
+    driver = opened(browser, folder, width=400)
+    assert driver.execute_script("return [innerWidth, document.documentElement.scrollWidth <= innerWidth]") == [400, True]
+
+
+@needs_browser
+def test_a_name_brings_its_line_out_and_a_click_enlarges(browser: Any, folder: Path) -> None:
+    driver = opened(browser, folder)
+    driver.find_element("css selector", ".legend button[data-system='1']").click()
+    faded = driver.execute_script("return [...document.querySelectorAll('.faded')].map(line => line.id.split('-line-')[1][0])")
+    assert set(faded) == {"0"}
+    driver.execute_script("document.querySelector('.pictures .zoom').click()")
+    assert driver.find_element("css selector", "dialog[open] img").is_displayed()
