@@ -8,6 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lit_models.metrics import HEADLINES
+
 
 class Report(Callback):
     """Prints folder, device, data set and size first, the best metric, the last grid and the next commands last.
@@ -55,7 +57,8 @@ class Report(Callback):
                     warnings.filterwarnings("ignore", message="NaN or Inf found in input tensor")
                     data = dict(trainer.datamodule.hparams_initial) if trainer.datamodule else {}
                     params = {"model": type(pl_module).__name__, **data, **pl_module.hparams_initial}
-                    logger.log_hyperparams(params, {f"best/{monitor}": score})
+                    tested = {f"test/{name}": math.nan for name in HEADLINES}  # lightning test fills them in
+                    logger.log_hyperparams(params, {f"best/{monitor}": score} | tested)
 
 
 def run_folder(trainer: Trainer) -> Path:

@@ -120,6 +120,8 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws:
 
     Args:
         draws: For each of 1,000 images, of the importance-sampled likelihood; 0 leaves it out.
+    Raises:
+        ValueError: For draws where images have no likelihood.
     """
     found: dict[str, float] = {}
     parts = images.split(500)
@@ -133,7 +135,7 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws:
         if isinstance(model, CanEncode) and isinstance(model, HasTrainingCodes):
             codes = torch.cat([model.encode(part) for part in parts])
             found |= separation(training_codes(model), (codes, labels))
-        if is_binary(images) and isinstance(model, HasLogWeights) and draws:
+        if draws and isinstance(model, HasLogWeights):
             found["nats"], found["nats_error"] = importance_sampled_nats(
                 model.log_weights, images[:1000], draws, Generator().manual_seed(0)
             )

@@ -17,10 +17,11 @@ from callbacks.picture import grid_picture
 from datamodules import MNISTDataModule
 from lit_models.checkpoint_io import read_checkpoint
 from lit_models.command.errors import UserError
+from lit_models.command.on_measures import log_measures, measure
 from lit_models.command.quiet import quiet
+from lit_models.command.runs import run_of
 from lit_models.command.train import add_to_path
 from lit_models.contracts import CanDecode, CanEncode, CanSample, HasAnchors, HasCodebook, HasLogWeights, HasPriors, HasTrainingCodes
-from lit_models.metrics import importance_sampled_nats
 
 SHIPPED = (
     "lit_models.ae.AE", "lit_models.anchored.AnchoredDecoder", "lit_models.classifier.Classifier", "lit_models.gan.GAN",
@@ -69,12 +70,10 @@ def test(checkpoint: Path, given: Namespace) -> int:
     print(f"{checkpoint} on the test images of {saved['run']['dataset']}")
     for name, value in sorted(trainer.callback_metrics.items()):
         print(f"{name:22} {float(value):.6g}")
-    if given.draws:
-        images, _ = trainer.datamodule.images("test")
-        images = images[:1000]
-        with looking(model):
-            nats, error = importance_sampled_nats(model.log_weights, images, given.draws, torch.Generator().manual_seed(0))
-        print(f"{'test/nats':22} {nats:.6g} +- {error:.2g}, at most, by {given.draws} draws for each of {len(images)} images")
+    values = measure(model, saved["run"]["dataset"], trainer.datamodule.images("test"), given)
+    run = run_of(checkpoint)
+    if run is not None:
+        log_measures(run, values, saved["global_step"])
     return 0
 
 

@@ -29,6 +29,10 @@ def parser(command: str) -> argparse.ArgumentParser:
     if command in ("test", "predict"):
         options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
     if command == "test":
+        options.add_argument("--samples", type=int, default=10_000, help="how many are drawn and measured (10000); 0 leaves them out")
+        options.add_argument(
+            "--density", "--prior", dest="density", metavar="NAME", help="what they are drawn from: a latent density or a prior"
+        )
         options.add_argument("--draws", type=int, help="nats of 1,000 test images by so many draws each (VAE; 5000 is usual)")
     if command == "predict":
         options.add_argument("--split", choices=("train", "val", "test"), default="test")
@@ -48,6 +52,8 @@ def run(command: str, arguments: list[str]) -> int:
     checkpoint = runs.resolve(given.run)
     if command == "test" and given.draws is not None and given.draws < 1:
         raise UserError("--draws expected at least 1", f"got {given.draws}")
+    if command == "test" and given.samples and given.samples < 100:
+        raise UserError("--samples expected 100 at least, or 0", f"got {given.samples}")
     if command == "sample":
         if given.num < 1:
             raise UserError("--num expected at least 1", f"got {given.num}")

@@ -8,7 +8,10 @@ from lit_models.metrics.response import response_to_noise, sigma50
 from lit_models.metrics.seen import Seen
 from lit_models.metrics.sharpness import sharpness
 
+HEADLINES = ("valid", "fid", "coverage", "control", "mse", "nats")  # what HPARAMS compares runs by
+
 __all__ = [
+    "HEADLINES",
     "Neighbourhoods",
     "SampleQuality",
     "Seen",

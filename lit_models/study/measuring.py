@@ -16,6 +16,7 @@ from callbacks.picture import grid_picture
 from lit_models.checkpoint_io import read_checkpoint
 from lit_models.command.on_runs import data_of, load
 from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
+from lit_models.losses import is_binary
 from lit_models.measure import (
     SPREADS,
     Yardstick,
@@ -35,8 +36,8 @@ FIGURES = {
     "reconstructions": "reconstructions",
     "centroids": "centroids/noise",
     "neighbours": "neighbours",
-    "latents": "latents/plane",
-}  # kind of picture, and the tag of the run's figure
+    "latents": "latents/p*",
+}  # kind of picture, and the tag of the run's figure: codes of two numbers as they are, latents/plane, others by PCA
 
 
 def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick: Yardstick, small: Yardstick, root: str | None) -> None:
@@ -53,7 +54,7 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
     data = data_of(saved, root)
     data.setup()
     images, labels = data.images("test")
-    draws = plan.draws if seed == _seeds(system, plan)[0] else 0
+    draws = plan.draws if seed == plan.seeds_of(system)[0] and is_binary(images) else 0
     found: dict[str, Any] = {
         "system": system.name,
         "seed": seed,
@@ -66,7 +67,7 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
         "stages": [_stage(file, system, plan, small) for file in sorted((run / "snapshots").glob("images_*.ckpt"))],
         "last_scalars": _last_scalars(run),
     }
-    if seed == _seeds(system, plan)[0]:
+    if seed == plan.seeds_of(system)[0]:
         _keep_figures(study, run, system)
     write_json(measures_of(study, system, seed), found)
     shutil.rmtree(run / "snapshots", ignore_errors=True)
@@ -74,10 +75,6 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
 
 def measures_of(study: Path, system: System, seed: int) -> Path:
     return study / "measures" / f"{system.name}_seed_{seed}.json"
-
-
-def _seeds(system: System, plan: Plan) -> list[int]:
-    return system.seeds or plan.seeds
 
 
 def _by_sampler(
@@ -90,7 +87,7 @@ def _by_sampler(
         drawn, asked = draw(model, plan.samples, how, labelled, seed)
         main = not found
         found[name] = yardstick.quality(drawn, asked) | ({"sample_seconds": timed_samples(model, how)} if main else {})
-        if seed == _seeds(system, plan)[0]:
+        if seed == plan.seeds_of(system)[0]:
             _save_grid(study, system, name, drawn[:80] if labelled else drawn[:64], labelled, main)
     if isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes):
         for spread in SPREADS:
@@ -140,7 +137,7 @@ def _save_grid(study: Path, system: System, sampler: str, drawn: torch.Tensor, l
 
 def _keep_figures(study: Path, run: Path, system: System) -> None:
     for kind, tag in FIGURES.items():
-        epochs = sorted((run / "figures" / tag).glob("epoch_*.png"))
+        epochs = sorted((run / "figures").glob(f"{tag}/epoch_*.png"))
         if epochs:
             _save(Image.open(epochs[-1]), study / "pictures" / f"{system.name}__{kind}__.png")
 

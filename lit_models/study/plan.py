@@ -65,6 +65,10 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     decided: bool = True
 
+    def seeds_of(self, system: System) -> list[int]:
+        """The system's own, or those of all."""
+        return system.seeds or self.seeds
+
 
 def read_plan(file: Path) -> Plan:
     """UserError, with the place, for a key that is not known or missing and for a value of another kind."""

@@ -99,14 +99,14 @@ def about(plan: Plan, machine: str, judge_sha256: str | None, recipe: str) -> di
 
 
 def _of_system(study: Path, system: System, plan: Plan) -> list[dict[str, Any]]:
-    files = [measures_of(study, system, seed) for seed in system.seeds or plan.seeds]
+    files = [measures_of(study, system, seed) for seed in plan.seeds_of(system)]
     return [json.loads(file.read_text()) for file in files if file.is_file()]
 
 
 def _rows(study: Path, system: System, found: list[dict[str, Any]], plan: Plan) -> list[dict[str, Any]]:
     """The main row, with what the model as a whole has, then one for each other way to be sampled."""
     base = {"system": system.name, "title": system.title, "seeds": [each["seed"] for each in found], "note": system.tell, "error": None}
-    failed = [file.read_text() for seed in system.seeds or plan.seeds if (file := folder_of(study, system, seed) / "error.txt").is_file()]
+    failed = [file.read_text() for seed in plan.seeds_of(system) if (file := folder_of(study, system, seed) / "error.txt").is_file()]
     if not found:
         return [base | {"sampler": "", "main": True, "values": {}, "error": failed[0] if failed else "not trained yet"}]
     if failed:

@@ -33,7 +33,9 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int
     yardstick, small = (Yardstick(plan.dataset, judge, n, root) for n in (plan.samples, plan.samples_at_images))
     said = about(plan, machine(), judge.sha256 if judge else None, recipe)
     rows = _controls(yardstick)
-    todo = [(system, seed) for system in plan.systems.values() for seed in system.seeds or plan.seeds if not only or system.name in only]
+    chosen = [system for system in plan.systems.values() if not only or system.name in only]
+    every = [(system, seed) for system in chosen for seed in plan.seeds_of(system)]
+    todo = sorted(every, key=lambda each: plan.seeds_of(each[0]).index(each[1]))  # one seed of all, then the others
     began, failed = time.monotonic(), 0
     done_before = sum(measures_of(study, system, seed).is_file() for system, seed in todo)
     for number, (system, seed) in enumerate(todo, 1):
