@@ -14,8 +14,13 @@ BASE = SHIPPED / "base.yaml"
 
 def shipped() -> dict[str, Path]:
     """Models' configs by name, then overlays as overlays/NAME."""
-    models = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml")) if file != BASE}
+    models = {file.stem: file for file in sorted(SHIPPED.glob("*.yaml")) if file != BASE and file.stem not in studies()}
     return models | {f"overlays/{file.stem}": file for file in sorted((SHIPPED / "overlays").glob("*.yaml"))}
+
+
+def studies() -> dict[str, Path]:
+    """Plans of `lightning study` by name."""
+    return {file.stem: file for file in sorted(SHIPPED.glob("study*.yaml"))}
 
 
 def find(name: str) -> Path:
@@ -24,7 +29,7 @@ def find(name: str) -> Path:
         if candidate.is_file():
             return candidate.resolve()
     key = name.removesuffix(".yaml").removeprefix("configs/")
-    known = shipped()
+    known = shipped() | studies()
     for shipped_name in (key, f"overlays/{key}"):
         if shipped_name in known:
             return known[shipped_name]

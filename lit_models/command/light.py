@@ -16,6 +16,7 @@ Lit-Generative: classic generative models on MNIST. Type first:
   lightning sample RUN --output samples.png          draw images; RUN is the folder that fit printed
   lightning test RUN                        measure on the test images
   lightning predict RUN --output codes.npz  codes and labels
+  lightning study                           train, measure and compare all models on one page (two hours; --config study_quick: minutes)
   lightning configs                         what can be trained, a line each
   lightning fit --config vae --config overlays/fast --model.beta 4    change what you like
   lightning fit --help                      every option"""
@@ -32,8 +33,8 @@ def version(arguments: list[str]) -> int:
 
 
 def configs(arguments: list[str]) -> int:
-    """Name and first comment of each shipped config."""
-    for name, file in shipped_configs.shipped().items():
+    """Name and first comment of each shipped config, of models, overlays and studies."""
+    for name, file in (shipped_configs.shipped() | shipped_configs.studies()).items():
         print(f"{name:20} {file.read_text().splitlines()[0].lstrip('# ')}")
     return 0
 

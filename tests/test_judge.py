@@ -1,0 +1,149 @@
+"""The judge takes real digits for digits and nothing else; negatives are what they say."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import mnist_root, needs_mnist
+
+from datamodules import MNISTDataModule
+from lit_models.classifier import Classifier
+from lit_models.judge import SHIPPED, Judge, controls, load_judge, make_judge, save_judge
+from lit_models.metrics.negatives import HELD_OUT, KINDS, TRAINED, spoil
+
+
+@pytest.fixture(scope="module")
+def test_images() -> tuple[torch.Tensor, torch.Tensor]:
+    data = MNISTDataModule("mnist", root=str(mnist_root()))
+    data.setup()
+    return data.images("test")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Judge:
+    found = load_judge("mnist", str(mnist_root()))
+    assert found is not None
+    return found[0]
+
+
+@needs_mnist
+def test_the_shipped_judge_knows_digits_from_what_is_none(shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, labels = test_images
+    assert float((shipped.look(images).digits == labels).double().mean()) >= 0.994
+    valid = controls(shipped, images, labels)
+    assert valid.pop("real images") >= 0.92
+    assert len(valid) == len(KINDS)
+    assert max(valid.values()) <= 0.10, valid
+    assert max(valid[name] for name in ("averages of two digits", "black for white", "smeared", "means of eight")) <= 0.02
+    assert valid["uniform noise"] == valid["shuffled pixels"] == 0
+
+
+@needs_mnist
+@pytest.mark.parametrize(
+    "open_rules", [[0, 1], [2, 3], [0, 2], [1, 3]], ids=["no reject class", "no neighbourhood", "second alone", "first alone"]
+)
+def test_every_rule_of_the_judge_is_needed(open_rules: list[int], shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """With two of the four thresholds open, at least a tenth more unions and halves of digits pass."""
+    images, labels = (part[:2000] for part in test_images)
+    loose = Judge(*shipped.classifiers, images[:10], shipped.limits.clone())
+    loose.known = shipped.known
+    loose.limits[open_rules] = torch.inf
+    names = ("unions of two digits", "top on another's bottom", "left beside another's right")
+    spoilt = torch.cat([KINDS[name](images, labels, torch.Generator().manual_seed(0)) for name in names])
+    tight, opened = (float(judge.look(spoilt).valid.double().mean()) for judge in (shipped, loose))
+    assert opened >= 1.1 * tight
+
+
+def test_the_shipped_judge_is_a_small_file_of_plain_tensors() -> None:
+    saved = torch.load(SHIPPED / "mnist.pt", weights_only=True)
+    assert os.path.getsize(SHIPPED / "mnist.pt") < 1_000_000
+    assert "lr_steps" in saved["recipe"]
+    assert saved["dataset"] == "mnist"
+
+
+def test_two_kinds_at_least_are_kept_from_training() -> None:
+    assert len(HELD_OUT) >= 2
+    assert not HELD_OUT.keys() & TRAINED.keys()
+    assert not set(HELD_OUT.values()) & set(TRAINED.values())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_spoilt_image_is_an_image_and_another_one(name: str) -> None:
+    data = MNISTDataModule("digits", limit=200)
+    data.setup()
+    images, labels = data.images("train")
+    found = KINDS[name](images, labels, torch.Generator().manual_seed(0))
+    assert found.shape[1:] == (1, 28, 28)
+    assert 0 < len(found) <= len(images)
+    assert found.min() >= 0
+    assert found.max() <= 1
+    assert torch.cdist(found.flatten(1), images.flatten(1)).min() > 0
+    torch.testing.assert_close(found, KINDS[name](images, labels, torch.Generator().manual_seed(0)), rtol=0, atol=0)
+
+
+def test_mirroring_spares_digits_that_may_stay_digits() -> None:
+    images = torch.rand(10, 1, 28, 28)
+    assert len(KINDS["mirrored 2, 3, 4, 5, 7"](images, torch.arange(10), torch.Generator())) == 5
+
+
+def test_spoiling_takes_each_kind_in_its_turn() -> None:
+    images, labels = torch.rand(240, 1, 28, 28), torch.arange(240) % 10
+    found = spoil(images, labels, torch.Generator().manual_seed(0))
+    assert 0.7 * len(images) < len(found) <= len(images)
+
+
+@pytest.fixture
+def small_judge() -> tuple[Judge, MNISTDataModule]:
+    torch.manual_seed(0)
+    data = MNISTDataModule("digits")
+    data.setup()
+    return make_judge(Classifier(channels=16, width=16), Classifier("pooled", channels=4, width=16), data), data
+
+
+def test_a_judge_is_the_same_after_saving(small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path) -> None:
+    judge, data = small_judge
+    for parameter in judge.parameters():
+        parameter.copy_(parameter.half())  # as it is saved
+    judge = make_judge(*judge.classifiers, data)
+    save_judge(judge, "digits", "untrained", tmp_path / "judge.pt")
+    found = load_judge("digits", file=tmp_path / "judge.pt")
+    assert found is not None
+    for one, other in zip(judge.look(data.images("test")[0]), found[0].look(data.images("test")[0]), strict=True):
+        torch.testing.assert_close(one, other)
+    assert found[1] == "untrained"
+    assert len(found[0].sha256) == 64
+
+
+def test_thresholds_leave_the_share_of_validation_images_that_was_asked_for(small_judge: tuple[Judge, MNISTDataModule]) -> None:
+    judge, data = small_judge
+    images = data.images("train")[0]
+    agreed = judge.look(images)
+    judge.limits = torch.full((4,), torch.inf)
+    most = float(judge.look(images).valid.double().mean())
+    judge.fit_limits(images, share=0.8 * most)
+    assert float(judge.look(images).valid.double().mean()) == pytest.approx(0.8 * most, abs=0.02)
+    assert agreed.features.shape == (len(images), 16)
+
+
+def test_a_judge_of_another_data_set_or_of_none_is_said(small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path) -> None:
+    save_judge(small_judge[0], "kmnist", "untrained", tmp_path / "judge.pt")
+    with pytest.raises(ValueError, match="expected a judge of digits, got one of kmnist"):
+        load_judge("digits", file=tmp_path / "judge.pt")
+    assert load_judge("digits") is None
+
+
+def test_lightning_judge_makes_one_of_two_runs_and_reports_its_controls(fit, lightning, tmp_path: Path, capsys) -> None:
+    small = ["--trainer.max_epochs=1"]
+    fit("classifier", *small)
+    fit("classifier", "--model.init_args.layers=pooled", "--model.init_args.channels=4", "--seed_everything=1", *small)
+    run = tmp_path / "logs" / "classifier" / "digits"
+    words = (run / "version_0", run / "version_1", "--dataset", "digits", "--output", "judge.pt")
+    assert lightning("judge", *words) == 0
+    said = capsys.readouterr().out
+    assert "real images" in said
+    assert "uniform noise" in said
+    assert lightning("judge", run / "version_0") == 2
+    assert "expected two classifiers" in capsys.readouterr().err
+    assert lightning("judge", "--dataset", "digits") == 2
+    assert "expected a judge of digits" in capsys.readouterr().err

@@ -1,0 +1,198 @@
+"""Measures of samples against known answers, controls that must fail them, and one process against two."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Generator, Tensor
+from torch import distributed as dist
+from torch import multiprocessing as mp
+from torch.nn.functional import avg_pool2d
+
+from datamodules import MNISTDataModule
+from lit_models.metrics import SampleQuality, Seen, posterior_use, response_to_noise, separation, sharpness, sigma50
+from lit_models.metrics.negatives import KINDS
+from lit_models.metrics.quality import frechet_distance, kernel_distance
+from lit_models.metrics.response import within_class_distance
+
+
+def test_the_frechet_distance_of_gaussians_is_the_known_one() -> None:
+    r"""|m|^2 + tr(A + B - 2 (A B)^{1/2}), with commuting covariances: the sum of (a - b)^2 over their standard deviations."""
+    torch.manual_seed(0)
+    a, b, mean = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([1.5, 1.0, 0.5]), torch.tensor([0.3, -1.0, 0.0])
+    rotation, _ = torch.linalg.qr(torch.randn(3, 3))
+    distance = frechet_distance(3)
+    distance.update((torch.randn(200_000, 3) * a) @ rotation, real=True)
+    distance.update((torch.randn(200_000, 3) * b + mean) @ rotation, real=False)
+    expected = float(mean.square().sum() + (a - b).square().sum())
+    assert float(distance.compute()) == pytest.approx(expected, rel=0.02)
+
+
+def test_the_kernel_distance_of_equal_distributions_is_zero_in_expectation() -> None:
+    """And is not for others: the control."""
+    torch.manual_seed(0)
+
+    def distance(shift: float) -> float:
+        metric = kernel_distance(4, subsets=20, subset_size=200)
+        metric.update(torch.randn(2000, 4), real=True)
+        metric.update(torch.randn(2000, 4) + shift, real=False)
+        return float(metric.compute()[0])
+
+    found = torch.tensor([distance(0.0) for _ in range(20)])
+    assert abs(found.mean()) < 3 * found.std() / 20**0.5
+    assert distance(0.5) > 10 * found.std()
+
+
+def seen_in(images: Tensor, labels: Tensor, valid: float = 1.0) -> Seen:
+    """As a judge that knows the labels and looks at pooled pixels."""
+    features = avg_pool2d(images, 7).flatten(1)
+    return Seen(features, features[:, :5], labels, torch.arange(len(images)) < valid * len(images))
+
+
+def quality(real: tuple[Tensor, Tensor], drawn: tuple[Tensor, Tensor], asked: Tensor | None = None, valid: float = 1.0) -> dict[str, float]:
+    metric = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
+    metric.update(real[0], seen_in(*real), real=True)
+    for rows in torch.arange(len(drawn[0])).split(37):
+        part = drawn[0][rows], drawn[1][rows]
+        metric.update(part[0], seen_in(*part), real=False, asked=None if asked is None else asked[rows])
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Tensor, Tensor]:
+    data = MNISTDataModule("digits", limit=400)
+    data.setup()
+    return data.images("train")
+
+
+def test_a_set_compared_with_itself_is_perfect(digits: tuple[Tensor, Tensor]) -> None:
+    found = quality(digits, digits, asked=digits[1])
+    exact = {name: found[name] for name in ("valid", "control", "balance", "spread", "sharpness", "precision", "recall", "coverage")}
+    assert exact == pytest.approx(dict.fromkeys(exact, 1.0))
+    assert found["fid"] == pytest.approx(0, abs=1e-4)
+
+
+def test_each_measure_sees_its_own_failure(digits: tuple[Tensor, Tensor]) -> None:
+    images, labels = digits
+    one_class = labels == 3
+    assert quality(digits, (images[one_class], labels[one_class]))["balance"] == pytest.approx(0.1, abs=0.03)
+    assert quality(digits, (images[one_class], labels[one_class]))["coverage"] < 0.4
+    means = torch.stack([images[labels == digit].mean(dim=0) for digit in range(10)])[labels]
+    assert quality(digits, (means, labels))["spread"] == pytest.approx(0, abs=1e-6)
+    assert quality(digits, digits, asked=(labels + 1) % 10)["control"] == 0
+    assert quality(digits, (torch.rand_like(images), labels))["density"] == 0
+
+
+def test_measuring_leaves_the_default_generator_alone(digits: tuple[Tensor, Tensor]) -> None:
+    before = torch.get_rng_state()
+    quality(digits, digits)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def _share(rank: int, port: int, digits: tuple[Tensor, Tensor], folder: str) -> None:
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    images, labels = digits
+    torch.manual_seed(rank)  # processes need not be at the same random number
+    metric = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
+    for start, real in ((0, True), (200, False)):
+        rows = slice(start + 100 * rank, start + 100 * rank + 100)
+        metric.update(images[rows], seen_in(images[rows], labels[rows]), real=real, asked=None if real else labels[rows])
+    torch.save(metric.compute(), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_measure_what_one_does(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    images, labels = digits
+    mp.spawn(_share, args=(port, digits, str(tmp_path)), nprocs=2)
+    alone = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
+    alone.update(images[:200], seen_in(images[:200], labels[:200]), real=True)
+    alone.update(images[200:400], seen_in(images[200:400], labels[200:400]), real=False, asked=labels[200:400])
+    for rank in range(2):
+        shared = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert {name: float(value) for name, value in shared.items()} == pytest.approx(
+            {name: float(value) for name, value in alone.compute().items()}, rel=1e-5, abs=1e-6
+        )
+
+
+def test_sharpness_falls_with_blur_and_noise_does_not_please_it(digits: tuple[Tensor, Tensor]) -> None:
+    images, labels = digits
+    generator = Generator().manual_seed(0)
+    blurred = [float(sharpness(avg_pool2d(images, width, stride=1, padding=width // 2)).mean()) for width in (1, 3, 5, 7)]
+    assert blurred == sorted(blurred, reverse=True)
+    assert float(sharpness(KINDS["uniform noise"](images, labels, generator)).mean()) < blurred[1]
+    assert float(sharpness(KINDS["shuffled pixels"](images, labels, generator)).mean()) < blurred[0] / 2
+    assert sharpness(torch.zeros(2, 1, 28, 28)).tolist() == [0, 0]
+    torch.testing.assert_close(sharpness(images.rot90(dims=(2, 3))), sharpness(images))
+
+
+def test_sharpness_agrees_with_singular_values_window_by_window() -> None:
+    torch.manual_seed(0)
+    image = torch.rand(28, 28)
+    padded = torch.zeros(30, 30)
+    padded[1:-1, 1:-1] = image
+    across, down = (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+    weighted, weights = 0.0, 0.0
+    for top in range(24):
+        for left in range(24):
+            window = (slice(top, top + 5), slice(left, left + 5))
+            strong, weak = torch.linalg.svdvals(torch.stack([across[window].flatten(), down[window].flatten()], dim=1)) / 5
+            weighted, weights = weighted + strong * strong * (strong - weak) / (strong + weak), weights + strong
+    torch.testing.assert_close(sharpness(image[None, None])[0], weighted / weights, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(sharpness(0.5 * image[None, None]), 0.5 * sharpness(image[None, None]))
+
+
+def test_response_to_noise_follows_a_decoder_that_is_known() -> None:
+    """A code on a line decodes to its nearest digit: its class is kept while the noise does not reach half the way."""
+    codes = torch.arange(10.0)[:, None]
+
+    def decode(z: Tensor) -> Tensor:
+        return (z.round().clamp(0, 9) / 9)[:, :, None, None].expand(-1, 1, 28, 28)
+
+    def look(images: Tensor) -> Seen:
+        digits = (9 * images[:, 0, 0, 0]).round().long()
+        return Seen(digits[:, None].double(), digits[:, None], digits, digits % 2 == 0)
+
+    sigmas, generator = (0, 0.05, 0.74, 5), Generator().manual_seed(0)
+    ones, labels = torch.ones(10, 1), torch.arange(10)
+    found = response_to_noise(decode, look, codes, ones, labels, 2.0, sigmas=sigmas, draws=400, generator=generator)
+    assert found["kept"][:2] == [1, 1]
+    assert found["kept"][2] == pytest.approx(0.55, abs=0.03)  # P(|N| < 0.5 / 0.74) = 0.5, and the two ends have one neighbour only
+    assert found["valid"][0] == 0.5
+    assert found["change"][:2] == [0, 0]
+    assert found["next"][2] > 0.9
+    assert found["next"][3] < 0.5
+    assert found["change"][3] > found["change"][2] > 0
+
+
+def test_sigma50_lies_between_two_sigmas_or_nowhere() -> None:
+    assert sigma50([0, 1, 2], [1, 0.6, 0.4]) == pytest.approx(1.5)
+    assert sigma50([0, 1], [1, 0.9]) is None
+
+
+def test_the_unit_of_change_is_the_distance_of_two_of_a_class() -> None:
+    torch.manual_seed(0)
+    features, labels = torch.randn(4000, 3), torch.arange(4000) % 10
+    assert within_class_distance(features + 100 * labels[:, None], labels) == pytest.approx(2.257, rel=0.05)  # E|N(0, 2 I_3)|
+
+
+def test_codes_that_are_labels_separate_and_noise_does_not() -> None:
+    torch.manual_seed(0)
+    labels = torch.arange(600) % 10
+    known = torch.eye(10)[labels] + 0.01 * torch.randn(600, 10)
+    told = separation((known[:400], labels[:400]), (known[400:], labels[400:]))
+    assert min(told["probe"], told["knn"]) == 1
+    assert told["silhouette"] > 0.9
+    nothing = separation((torch.randn(400, 10), labels[:400]), (torch.randn(200, 10), labels[400:]))
+    assert max(nothing["probe"], nothing["knn"]) < 0.25
+
+
+def test_numbers_that_vary_over_images_are_active() -> None:
+    torch.manual_seed(0)
+    mean = torch.cat([torch.randn(500, 2), 0.01 * torch.randn(500, 3)], dim=1)
+    found = posterior_use(mean, torch.cat([torch.full((500, 2), -2.0), torch.zeros(500, 3)], dim=1))
+    assert found["active"] == 2
+    assert found["kl"] == pytest.approx(2 * 0.5 * (1 + 0.1353 - 1 + 2), rel=0.1)  # E mean^2 = 1, variance exp(-2)
