@@ -82,11 +82,12 @@ def fit(lightning: Callable[..., int]) -> Callable[..., int]:
 
 
 def bare_config(model: str) -> Path:
-    """The shared callbacks alone."""
+    """The shared callbacks alone, and for a GAN those measures by which its best is known."""
     file = Path.cwd() / "bare.yaml"
     base = (ROOT / "configs" / "base.yaml").read_text()
     block = base[base.index("  callbacks:") : base.index("checkpoint:")]
-    file.write_text(f"trainer:\n{block}")
+    measures = "    - {class_path: callbacks.GenerativeMetrics, init_args: {n: 100}}\n" if model.startswith("gan") else ""
+    file.write_text(f"trainer:\n{block}{measures}")
     return file
 
 

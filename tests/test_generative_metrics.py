@@ -1,0 +1,95 @@
+"""Measures while a model learns, and snapshots of it: they say what is so and leave training alone."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from builders import tensors
+from conftest import assert_equal, mnist_root, needs_mnist
+from lightning.pytorch import Trainer
+
+from callbacks import GenerativeMetrics, KeepTrainingCodes, SeedEachStep, Snapshots
+from datamodules import MNISTDataModule
+from lit_models.classifier import Classifier
+from lit_models.gan import GAN
+from lit_models.vae import VAE
+
+
+def trainer_in(folder: Path, *callbacks: object, epochs: int = 1) -> Trainer:
+    quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
+    return Trainer(accelerator="cpu", max_epochs=epochs, default_root_dir=folder, callbacks=list(callbacks), **quiet)
+
+
+def mnist() -> MNISTDataModule:
+    return MNISTDataModule("mnist", root=str(mnist_root()), limit=256, batch_size=64)
+
+
+@needs_mnist
+def test_a_judge_looks_on_and_the_model_neither_learns_nor_keeps_anything_of_it(tmp_path: Path) -> None:
+    """Weights, buffers and checkpoint with and without it are equal bit for bit."""
+    kept = []
+    for more in ([], [GenerativeMetrics(n=200)]):
+        torch.manual_seed(0)
+        model = VAE(channels=16)
+        trainer = trainer_in(tmp_path, SeedEachStep(), KeepTrainingCodes(), *more, epochs=2)
+        trainer.fit(model, datamodule=mnist())
+        trainer.save_checkpoint(tmp_path / "m.ckpt")
+        kept.append((tensors(model), torch.load(tmp_path / "m.ckpt", weights_only=True)["state_dict"].keys()))
+    assert_equal(kept[0][0], kept[1][0])
+    assert kept[0][1] == kept[1][1]
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert {"val/valid", "val/frechet", "val/density", "val/coverage", "val/spread", "val/sharpness"} <= logged.keys()
+    assert logged["val/valid"] < 0.3, "after eight batches no digits are drawn yet"
+    assert "val/control" not in logged, "no digit was asked for"
+
+
+def test_a_data_set_without_a_judge_has_a_distance_over_pixels_and_is_told_so(tmp_path: Path, capsys) -> None:
+    trainer = trainer_in(tmp_path, GenerativeMetrics(n=100))
+    model = GAN(conditioning="projection", clusters=1, generator_channels=16, discriminator_channels=16)
+    trainer.fit(model, datamodule=MNISTDataModule("digits", limit=200))
+    assert "judge    none for digits: val/frechet is over pixels, pooled to 7 x 7" in capsys.readouterr().out
+    assert "val/valid" not in trainer.callback_metrics
+    images = trainer.datamodule.reference_images("val", 100)[0]
+    samples = model.eval().sample(100, torch.arange(100) % 10, torch.Generator().manual_seed(0))
+    means = [torch.nn.functional.avg_pool2d(each, 4).mean(dim=0) for each in (images, samples)]
+    assert float(trainer.callback_metrics["val/frechet"]) >= float((means[0] - means[1]).square().sum()) - 1e-3
+
+
+def test_a_gan_keeps_its_best_by_the_distance(fit, tmp_path: Path) -> None:
+    fit("gan", "--trainer.max_epochs=3")
+    run = tmp_path / "logs" / "gan" / "digits" / "version_0"
+    with (run / "metrics.csv").open(newline="") as stream:
+        found = [float(row["val/frechet"]) for row in csv.DictReader(stream) if row.get("val/frechet")]
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    score = next(state for name, state in best["callbacks"].items() if "ModelCheckpoint" in name)["best_model_score"]
+    assert len(found) == 3
+    assert float(score) == pytest.approx(min(found), rel=1e-5)
+
+
+def test_what_draws_no_samples_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="GenerativeMetrics needs CanSample, which Classifier lacks"):
+        trainer_in(tmp_path, GenerativeMetrics()).fit(Classifier(channels=16), datamodule=MNISTDataModule("digits", limit=128))
+    with pytest.raises(ValueError, match="n expected 100 samples at least"):
+        GenerativeMetrics(n=5)
+
+
+def test_snapshots_are_taken_at_their_images_and_count_on_after_a_resume(tmp_path: Path) -> None:
+    data = dict(limit=128, batch_size=32)
+    trainer = trainer_in(tmp_path, KeepTrainingCodes(), Snapshots([40, 128, 200]), epochs=1)
+    trainer.fit(VAE(channels=16), datamodule=MNISTDataModule("digits", **data))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = trainer_in(tmp_path, KeepTrainingCodes(), Snapshots([40, 128, 200]), epochs=2)
+    resumed.fit(VAE(channels=16), datamodule=MNISTDataModule("digits", **data), ckpt_path=tmp_path / "last.ckpt")
+    found = {}
+    for file in sorted((tmp_path / "snapshots").glob("*.ckpt")):
+        saved = torch.load(file, weights_only=True)
+        found[file.stem] = saved["trained"]
+        assert len(saved["state_dict"]["training_codes._extra_state"]["codes"]) == 128
+    assert {name: trained["images"] for name, trained in found.items()} == {
+        "images_00000040": 64, "images_00000128": 128, "images_00000200": 224,
+    }  # fmt: skip
+    seconds = [trained["seconds"] for trained in found.values()]
+    assert 0 < seconds[0] < seconds[1] < seconds[2]
+    with pytest.raises(ValueError, match="at_images expected numbers of images from 1 on"):
+        Snapshots([])
