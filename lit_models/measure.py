@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Generator, Tensor
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from callbacks.figure import class_places, looking, training_codes
 from datamodules import MNISTDataModule
+from lit_models.command.errors import UserError
 from lit_models.contracts import (
     CanDecode,
     CanEncode,
@@ -36,12 +38,15 @@ SPREADS = (0.25, 0.5, 1.0)  # of noise about class places, as samplers of their 
 
 
 class Yardstick:
-    """The first `n` test images of a data set and what a judge sees in them; `judge` None where the set has none."""
+    """The first `n` test images of a data set and what a judge sees in them; `judge` None where the set has none.
 
-    def __init__(self, dataset: str, judge: Judge | None, n: int = 10_000, root: str | None = None) -> None:
+    With `inception`, samples are compared in Inception's features too, `fid_inception`: torchmetrics fetches its weights.
+    """
+
+    def __init__(self, dataset: str, judge: Judge | None, n: int = 10_000, root: str | None = None, inception: bool = False) -> None:
         self.data = MNISTDataModule(dataset, root=root)  # type: ignore[arg-type]
         self.data.setup()
-        self.judge = judge
+        self.judge, self.inception = judge, inception
         self.test, self.labels = (part[:n] for part in self.data.images("test"))
         self.n = len(self.test)
 
@@ -59,6 +64,8 @@ class Yardstick:
         """`SampleQuality` of images against as many test images, and `novelty`: the median distance of 1,000 of them to the nearest
         training image, in units of that of test images; well below 1 they are copies."""
         found: dict[str, float] = {"novelty": nearest(images[:1000], self.data.images("train")[0]) / self.nearest_real}
+        if self.inception:
+            found["fid_inception"] = inception_distance(self.test[: len(images)], images)
         if self.judge is None:
             return found
         n = len(images)
@@ -73,6 +80,18 @@ class Yardstick:
         """Training images in the place of samples: what the measures say of real images at this number."""
         images, labels = self.data.images("train")
         return self.quality(images[-self.n :], labels[-self.n :]) | {"novelty": 1.0}  # that of test images, which is the unit
+
+
+def inception_distance(real: Tensor, drawn: Tensor) -> float:
+    """FID as it is usually meant: over 2,048 features of an Inception network trained on photographs. UserError without torch-fidelity."""
+    try:
+        metric = FrechetInceptionDistance(normalize=True)
+    except ModuleNotFoundError as error:
+        raise UserError("features: inception expected torch-fidelity and its weights", str(error), "pip install torch-fidelity") from error
+    for images, kind in ((real, True), (drawn, False)):
+        for part in images.split(100):
+            metric.update(part.expand(-1, 3, -1, -1), real=kind)
+    return float(metric.compute())
 
 
 def nearest(images: Tensor, others: Tensor) -> float:

@@ -120,6 +120,7 @@ def test_the_shipped_study_has_every_model_and_every_claim() -> None:
         ({"systems": {"ae": {"title": "AE", "config": ["ae"], "sampler_": "gmm"}}}, "did you mean sampler?"),
         ({"systems": {"ae": {"title": "AE"}}}, "expected config for systems: ae"),
         ({"claims": []}, "expected systems:"),
+        ({"systems": {"ae": {"title": "A", "config": ["ae"]}}, "features": "clip"}, "expected features: judge or inception"),
         (
             {"systems": {"ae": {"title": "A", "config": ["ae"]}}, "claims": [{"number": 1, "text": "x", "measures": [HALF_A_THRESHOLD]}]},
             "'<=' or '>='",

@@ -61,6 +61,7 @@ class Plan:
     at_images: list[int] = field(default_factory=list)
     samples_at_images: int = 2_000
     draws: int = 5_000
+    features: str = "judge"
     judge: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decided: bool = True
@@ -93,6 +94,8 @@ def read_plan(file: Path) -> Plan:
                     f"expected compare: '<=' or '>=' with to: NUMBER, or neither, in claim {claim.number} in {file}",
                     f"got compare: {measure.compare} and to: {measure.to} for {measure.what!r}",
                 )
+    if content.get("features", "judge") not in ("judge", "inception"):
+        raise UserError(f"expected features: judge or inception in {file}", f"got {content['features']}")
     return _build(Plan, content | {"systems": systems, "claims": claims}, str(file))
 
 

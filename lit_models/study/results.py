@@ -22,6 +22,7 @@ PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics
 COLUMNS = [
     ("valid", "valid", "samples", "", "higher", 3, "share of samples that are digits to the judge"),
     ("fid", "FID (judge)", "samples", "", "lower", 2, "Fréchet distance to real test images in the judge's features, not Inception's"),
+    ("fid_inception", "FID (Inception)", "samples", "", "lower", 2, "the same in Inception's features; n/a unless features: inception"),
     ("kid", "KID x 1000", "samples", "", "lower", 2, "kernel distance in the judge's features; real images have 0 in expectation"),
     ("density", "density", "samples", "", None, 3, "how many real neighbourhoods a sample lies in, k = 5, over k"),
     ("coverage", "coverage", "samples", "", "higher", 3, "share of real images with a sample in their neighbourhood, k = 5"),
@@ -58,7 +59,11 @@ def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str
     measures = Measures([each for seeds in found.values() for each in seeds], yardstick.n)
     results: dict[str, Any] = {
         "study": about,
-        "columns": [dict(zip(("key", "title", "group", "unit", "better", "digits", "help"), column, strict=True)) for column in COLUMNS],
+        "columns": [
+            dict(zip(("key", "title", "group", "unit", "better", "digits", "help"), column, strict=True))
+            for column in COLUMNS
+            if column[0] != "fid_inception" or plan.features == "inception"
+        ],
         "controls": controls,
         "rows": [row for system in plan.systems.values() for row in _rows(study, system, found[system.name], plan)],
         "stages": [
@@ -91,7 +96,7 @@ def about(plan: Plan, machine: str, judge_sha256: str | None, recipe: str) -> di
         "machine": machine,
         "versions": versions,
         "judge": {"sha256": judge_sha256, "recipe": recipe} if judge_sha256 else None,
-        "features": "judge",
+        "features": plan.features,
         "budget_seconds": round(plan.budget_minutes * 60),
         "samples": plan.samples,
         "notes": plan.notes,

@@ -30,7 +30,10 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int
     provide(plan.dataset, folder, None)
     study.mkdir(parents=True, exist_ok=True)
     judge, recipe = _judge(plan, study, root)
-    yardstick, small = (Yardstick(plan.dataset, judge, n, root) for n in (plan.samples, plan.samples_at_images))
+    yardstick, small = (
+        Yardstick(plan.dataset, judge, n, root, plan.features == "inception" and n == plan.samples)
+        for n in (plan.samples, plan.samples_at_images)
+    )
     said = about(plan, machine(), judge.sha256 if judge else None, recipe)
     rows = _controls(yardstick)
     chosen = [system for system in plan.systems.values() if not only or system.name in only]
