@@ -1,12 +1,12 @@
 """Our VAE and quantiser against those of peers that are on the package index, on the same work; pip install pythae vector-quantize-pytorch.
 
-    python -m benchmarks.peers [--rounds 3] [--images 55000] [--classifier RUN] [--only quantiser pythae quality]
+    python -m benchmarks.peers [--rounds 3] [--images 55000] [--only quantiser pythae quality]
 
 - `vector-quantize-pytorch`: its quantiser alone in training, moving average and k-means, forward and backward, against ours.
 - `pythae`: its VAE with our encoder and decoder handed in and its own trainer, against `lightning fit` with all its figures and
   with none: same images, batch of 128 and epochs, in alternation. Seconds of an epoch are those of the second and third.
-- quality, with `--classifier`, on MNIST: the shipped VAE trained to its end by `lightning fit`, then `pythae`'s for as many epochs as fit
-  in the same time; Fréchet distance of 10,000 samples of each to the test images, in the classifier's features.
+- quality, on MNIST: the shipped VAE trained to its end by `lightning fit`, then `pythae`'s for as many epochs as fit
+  in the same time; Fréchet distance of 10,000 samples of each to the test images, in the judge's features.
 """
 
 import argparse
@@ -32,16 +32,16 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor
-from torchmetrics.image.fid import FrechetInceptionDistance
 from vector_quantize_pytorch import VectorQuantize
 
 from benchmarks.throughput import matrix_product_rate, write_random_mnist
 from datamodules import MNISTDataModule
-from lit_models.classifier import Classifier
 from lit_models.command import main as lightning
 from lit_models.command.on_runs import load
 from lit_models.command.runs import resolve
+from lit_models.judge import load_judge
 from lit_models.losses import commitment_loss
+from lit_models.measure import Yardstick
 from lit_models.networks import Decoder, Encoder
 from lit_models.quantiser import VectorQuantiser
 
@@ -124,17 +124,16 @@ def by_lightning(figures: bool) -> float:
 
 
 @torch.no_grad()
-def quality(classifier: Classifier, root: str) -> None:
+def quality(root: str) -> None:
     data = MNISTDataModule("mnist", root=root)
     data.setup()
     images, held_out, test = (data.images(split)[0] for split in ("train", "val", "test"))
 
+    found = load_judge("mnist", root)
+    yardstick = Yardstick("mnist", found[0] if found else None, len(test), root)
+
     def distance(samples: Tensor) -> float:
-        frechet = FrechetInceptionDistance(Features(classifier))
-        for real, drawn in zip(test.split(500), samples.split(500), strict=True):
-            frechet.update(real, real=True)
-            frechet.update(drawn, real=False)
-        return float(frechet.compute())
+        return yardstick.quality(samples, kid_subsets=0)["fid"]
 
     torch.manual_seed(0)
     start = time.perf_counter()
@@ -147,19 +146,6 @@ def quality(classifier: Classifier, root: str) -> None:
     epochs = EPOCHS + round((ours - taken) / epoch)
     _, taken, drawn = apart(by_pythae, images, held_out, epochs, len(test))
     print(f"pythae, {epochs} epochs: {taken:.0f} s, Fréchet distance {distance(drawn):.2f}")
-
-
-class Features(torch.nn.Module):
-    """What the classifier's last layer sees, as torchmetrics asks for it."""
-
-    num_features = 2048
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.net = classifier.net[:-1]
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)
 
 
 def quantise(rows: int, dim: int, codes: int, steps: int, ours: bool) -> float:
@@ -211,11 +197,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--images", type=int, default=55_000)
-    options.add_argument("--classifier", metavar="RUN")
     options.add_argument("--root")
     options.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     given = options.parse_args()
-    classifier = load(resolve(given.classifier), None)[0].eval() if given.classifier else None
     root = str(Path(given.root or os.environ.get("MNIST_ROOT") or "data").resolve())
     print(f"{matrix_product_rate():.0f} GFLOP/s in matrix products")
     if "quantiser" in given.only:
@@ -223,8 +207,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         if "pythae" in given.only:
             against_pythae(given.rounds, given.images)
-        if "quality" in given.only and classifier is not None:
-            quality(classifier, root)
+        if "quality" in given.only:
+            quality(root)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ class Snapshots(Callback):
         self.images += len(batch[0]) * trainer.world_size
         for due in self.at_images:
             if before < due <= self.images:
-                trainer.save_checkpoint(Path(trainer.default_root_dir) / "snapshots" / f"images_{due:08d}.ckpt")
+                file = Path(trainer.default_root_dir) / "snapshots" / f"images_{due:08d}.ckpt"
+                trainer.save_checkpoint(file, weights_only=False)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["trained"] = {"images": self.images, "seconds": self.seconds}
