@@ -134,7 +134,7 @@ def timed_samples(model: LightningModule, how: dict[str, Any]) -> float:
     return time.perf_counter() - start
 
 
-def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws: int = 0) -> dict[str, float]:
+def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws: int = 0) -> dict[str, Any]:
     """Error of reconstruction, likelihood and use of the codes on test images as the model takes them (binarised, if it was trained so).
 
     Args:
@@ -142,7 +142,7 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws:
     Raises:
         ValueError: For draws where images have no likelihood.
     """
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     parts = images.split(500)
     with looking(model):
         if isinstance(model, CanReconstruct):
@@ -150,7 +150,8 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws:
             found["mse"] = float(errors.mean()) / PIXELS
         if isinstance(model, HasPosterior):
             mean, log_var = (torch.cat(part) for part in zip(*(model.posterior(part) for part in parts), strict=True))
-            found |= posterior_use(mean, log_var)
+            use, found["kl_by_number"] = posterior_use(mean, log_var)
+            found |= use
         if isinstance(model, CanEncode) and isinstance(model, HasTrainingCodes):
             codes = torch.cat([model.encode(part) for part in parts])
             found |= separation(training_codes(model), (codes, labels))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DIGITS, MODELS
+from conftest import DIGITS, MODELS, mnist_root, needs_mnist
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
 def test_a_class_of_ones_own_beside_its_config_is_found(lightning, tmp_path: Path) -> None:
@@ -192,3 +193,39 @@ def test_a_trial_of_the_code_leaves_no_run_and_harms_none(fit, tmp_path: Path) -
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert fit("ae", "--ckpt_path=last", trial) == 0
     assert before.items() <= {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}.items()
+
+
+def test_the_headlines_of_a_test_stand_beside_the_hyperparameters(fit, lightning, tmp_path: Path, capsys) -> None:
+    """HPARAMS knows of them from the start of the run, and has their values after `lightning test`."""
+    fit("ae", "--trainer.max_epochs=1")
+    run = tmp_path / "logs" / "ae" / "digits" / "version_0"
+    assert lightning("test", run, "--samples", 100) == 0
+    said = capsys.readouterr().out
+    assert "judge    none for digits: measures that need one are n/a" in said
+    board = EventAccumulator(str(run)).Reload()
+    printed = next(float(line.split()[1]) for line in said.splitlines() if line.startswith("test/mse"))
+    assert board.Scalars("test/mse")[-1].value == pytest.approx(printed, rel=1e-3)
+    session = board.SummaryMetadata("_hparams_/experiment")
+    assert b"test/mse" in session.plugin_data.content
+    assert b"test/valid" in session.plugin_data.content
+    assert lightning("test", run, "--samples", 5) == 2
+    assert "--samples expected 100 at least, or 0" in capsys.readouterr().err
+
+
+@needs_mnist
+def test_samples_are_measured_beside_real_images(fit, lightning, tmp_path: Path, capsys) -> None:
+    """Of a model that has hardly been trained none are digits, and a tenth of all real ones is not; what the density is called counts."""
+    root = f"--data.init_args.root={mnist_root()}"
+    fit("ae", "--data.init_args.dataset=mnist", root, "--trainer.max_epochs=1")
+    run = tmp_path / "logs" / "ae" / "mnist" / "version_0"
+    assert lightning("test", run, "--samples", 200, "--density", "gaussian", "--root", mnist_root()) == 0
+    said = capsys.readouterr().out
+    lines = {line.split()[0]: line.split() for line in said.splitlines() if line.startswith("test/")}
+    assert float(lines["test/valid"][1]) < 0.2
+    assert float(lines["test/valid"][3]) > 0.85, "of real images"
+    assert float(lines["test/sharpness"][3]) == pytest.approx(1, abs=0.1)
+    assert {"test/fid", "test/coverage", "test/spread", "test/probe", "test/sigma50_centroids", "test/reconstruction_valid"} <= lines.keys()
+    assert "200 samples (gaussian)" in said
+    assert "noise at centroids, sigma in class spreads" in said
+    assert lightning("test", run, "--density", "flow", "--samples", 100, "--root", mnist_root()) == 2
+    assert "--density expected one of gaussian, normal" in capsys.readouterr().err

@@ -193,6 +193,8 @@ def test_codes_that_are_labels_separate_and_noise_does_not() -> None:
 def test_numbers_that_vary_over_images_are_active() -> None:
     torch.manual_seed(0)
     mean = torch.cat([torch.randn(500, 2), 0.01 * torch.randn(500, 3)], dim=1)
-    found = posterior_use(mean, torch.cat([torch.full((500, 2), -2.0), torch.zeros(500, 3)], dim=1))
+    found, each = posterior_use(mean, torch.cat([torch.full((500, 2), -2.0), torch.zeros(500, 3)], dim=1))
     assert found["active"] == 2
+    assert sum(each) == pytest.approx(found["kl"])
+    assert max(each[2:]) < 0.01 < 1 < min(each[:2])
     assert found["kl"] == pytest.approx(2 * 0.5 * (1 + 0.1353 - 1 + 2), rel=0.1)  # E mean^2 = 1, variance exp(-2)

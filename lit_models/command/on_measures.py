@@ -15,7 +15,7 @@ from lit_models.measure import Yardstick, draw, measure_codes, measure_reconstru
 from lit_models.metrics import HEADLINES
 
 
-def measure(model: LightningModule, dataset: str, test: tuple[Tensor, Tensor], given: Any) -> dict[str, float]:
+def measure(model: LightningModule, dataset: str, test: tuple[Tensor, Tensor], given: Any) -> dict[str, Any]:
     """Print all measures of a model on test images as it takes them, and give them by name.
 
     `test` has images and labels, `given` has `samples`, how many (0 leaves them out), `draws` of the likelihood, `density` and `root`.
@@ -23,7 +23,7 @@ def measure(model: LightningModule, dataset: str, test: tuple[Tensor, Tensor], g
     found = load_judge(dataset, given.root)
     judge = found[0] if found else None
     yardstick = Yardstick(dataset, judge, given.samples or 1000, given.root)
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     print(f"judge    {f'sha256 {judge.sha256[:12]}' if judge else f'none for {dataset}: measures that need one are n/a'}")
     if given.samples and isinstance(model, CanSample):
         ways = {name: (how, labelled) for name, how, labelled in samplers(model)}
@@ -47,17 +47,19 @@ def measure(model: LightningModule, dataset: str, test: tuple[Tensor, Tensor], g
     return values | codes
 
 
-def _print(title: str, values: dict[str, float], real: dict[str, float]) -> None:
+def _print(title: str, values: dict[str, Any], real: dict[str, float]) -> None:
     print(f"{title}:")
     for name, value in values.items():
         print(f"{f'test/{name}':26} {_shown(value):>10}" + (f"   real {_shown(real[name])}" if name in real else ""))
 
 
-def _shown(value: float) -> str:
+def _shown(value: float | list[float]) -> str:
+    if isinstance(value, list):
+        return " ".join(f"{each:.3g}" for each in value)
     return "n/a" if math.isnan(value) else f"{value:.4g}"
 
 
-def log_measures(run: Path, values: dict[str, float], step: int) -> None:
+def log_measures(run: Path, values: dict[str, Any], step: int) -> None:
     """The headlines as `test/...` into the run's TensorBoard, where HPARAMS shows them beside the hyperparameters."""
     with SummaryWriter(str(run)) as writer:
         for name in HEADLINES:

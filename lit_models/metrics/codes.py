@@ -1,7 +1,6 @@
 """How well codes of images tell digits apart, and how many of their numbers are in use; all by scikit-learn but the last."""
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -32,8 +31,7 @@ def separation(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> dic
     }
 
 
-def posterior_use(mean: Tensor, log_var: Tensor) -> dict[str, float]:
-    """Of q(z|x) over images, (N, D) each: `kl` in nats an image, `kl_largest` that of the number that carries most, and how many numbers
-    are `active`."""
-    each = torch.stack([gaussian_kl(mean[:, [d]], log_var[:, [d]]).mean() for d in range(mean.shape[1])])
-    return {"kl": float(each.sum()), "kl_largest": float(each.max()), "active": float((mean.var(dim=0) > ACTIVE).sum())}
+def posterior_use(mean: Tensor, log_var: Tensor) -> tuple[dict[str, float], list[float]]:
+    """Of q(z|x) over images, (N, D) each: `kl` in nats an image and how many numbers are `active`; and the KL of each number by itself."""
+    each = [float(gaussian_kl(mean[:, [d]], log_var[:, [d]]).mean()) for d in range(mean.shape[1])]
+    return {"kl": sum(each), "active": float((mean.var(dim=0) > ACTIVE).sum())}, each
