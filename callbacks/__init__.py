@@ -1,6 +1,7 @@
 """Figures of a model while it learns, and what makes a run repeatable; each asks a model for verbs, never for its class."""
 
 from callbacks.centroids import Centroids
+from callbacks.checkpoints import KeepBestAndLast
 from callbacks.codebook_usage import CodebookUsage
 from callbacks.generative_metrics import GenerativeMetrics
 from callbacks.latents import Latents
@@ -21,6 +22,7 @@ __all__ = [
     "Centroids",
     "CodebookUsage",
     "GenerativeMetrics",
+    "KeepBestAndLast",
     "KeepTrainingCodes",
     "Latents",
     "LogDensity",

@@ -62,7 +62,7 @@ def test_a_gan_keeps_its_best_by_the_distance(fit, tmp_path: Path) -> None:
     with (run / "metrics.csv").open(newline="") as stream:
         found = [float(row["val/frechet"]) for row in csv.DictReader(stream) if row.get("val/frechet")]
     best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
-    score = next(state for name, state in best["callbacks"].items() if "ModelCheckpoint" in name)["best_model_score"]
+    score = next(state for name, state in best["callbacks"].items() if "KeepBestAndLast" in name)["best_model_score"]
     assert len(found) == 3
     assert float(score) == pytest.approx(min(found), rel=1e-5)
 

@@ -32,7 +32,7 @@ def curves(run: Path) -> dict[tuple[str, int], list[float]]:
     for file in sorted(run.glob("events.*")):
         for event in EventFileLoader(str(file)).Load():
             for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith("best/"):
+                if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith(("best/", "test/")):
                     points.setdefault((value.tag, event.step), []).append(float(tensor_util.make_ndarray(value.tensor)))
     return points
 
@@ -102,6 +102,13 @@ def test_after_a_signal(model: str, step: int, fit, stop_at, tmp_path: Path) -> 
     runs = tmp_path / "logs" / model / "digits"
     assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
     assert_same_run(runs / "version_0", runs / "version_1")
+
+
+def test_last_is_the_last_model_though_another_was_the_best(fit, tmp_path: Path) -> None:
+    fit("ae", "--trainer.max_epochs=3", "--checkpoint.mode=max")  # the loss falls: the first epoch has the most
+    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    epochs = {file.stem: torch.load(file, weights_only=True)["epoch"] for file in folder.iterdir()}
+    assert epochs == {"best": 0, "last": 2}
 
 
 def test_a_run_that_is_not_resumed_differs_from_another_seed(fit, tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-import callbacks  # noqa: F401  short class names resolve only for what has been imported
+import callbacks
 from datamodules import MNISTDataModule
 from datamodules.sources import provide
 from lit_models import ae, anchored, classifier, gan, pca_ae, pca_vae, vae, vae_gan, vqvae  # noqa: F401
@@ -86,7 +85,7 @@ class Command(LightningCLI):
         return {name: known[name] | {"weights_only", "verbose"} for name in ("fit", "validate")}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(callbacks.KeepBestAndLast, "checkpoint")
         parser.add_argument("--weights", type=str | None, default=None, help="Start a new run from the weights of this checkpoint or run.")
 
     def _parse_ckpt_path(self) -> None:

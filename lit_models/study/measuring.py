@@ -13,7 +13,6 @@ from lightning.pytorch import LightningModule
 from PIL import Image, ImageChops
 
 from callbacks.picture import grid_picture
-from lit_models.checkpoint_io import read_checkpoint
 from lit_models.command.on_runs import data_of, load
 from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
 from lit_models.losses import is_binary
@@ -48,8 +47,8 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
     """
     run = run_in(folder_of(study, system, seed))
     assert run is not None
-    last = run / "checkpoints" / "last.ckpt"
-    final = run / "checkpoints" / "best.ckpt" if (run / "checkpoints" / "best.ckpt").is_file() else last
+    best = run / "checkpoints" / "best.ckpt"
+    final = best if best.is_file() else best.with_name("last.ckpt")
     model, saved = load(final, None)
     data = data_of(saved, root)
     data.setup()
@@ -58,7 +57,7 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
     found: dict[str, Any] = {
         "system": system.name,
         "seed": seed,
-        "trained": read_checkpoint(last)["trained"],
+        "trained": saved["trained"],  # until the model that is kept
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "decoder_parameters": _decoder_parameters(model),
         "codes": measure_codes(model, images, labels, draws) | measure_reconstructions(model, yardstick),

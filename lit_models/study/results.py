@@ -46,7 +46,7 @@ COLUMNS = [
     ("silhouette", "silhouette", "codes", "", "higher", 2, "how far apart the classes' codes lie, -1 to 1"),
     ("sigma50_centroids", "sigma50 (centroids)", "noise", "spreads", None, 2, "noise at which half of the decodes at centroids keep it"),
     ("sigma50_codes", "sigma50 (codes)", "noise", "spreads", None, 2, "the same at the codes of test images"),
-    ("seconds", "training", "cost", "s", "lower", 0, "seconds of training batches, without validation and figures"),
+    ("seconds", "training", "cost", "s", "lower", 0, "seconds of training batches, without validation, until the model that is kept"),
     ("sample_seconds", "1,000 samples", "cost", "s", "lower", 2, "seconds that 1,000 samples take"),
     ("parameters", "parameters", "cost", "", None, 0, "of the whole model"),
     ("decoder_parameters", "decoder", "cost", "", None, 0, "parameters of the network that makes images"),
