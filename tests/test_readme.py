@@ -1,13 +1,21 @@
 """The README's own model, config and commands do what it says; on real MNIST, where it is, the shipped models learn."""
 
 import csv
+import hashlib
+import json
 import math
 import re
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import DIGITS, ROOT, mnist_root, needs_mnist
+
+from lit_models.command.configs import find
+from lit_models.judge import SHIPPED
+from lit_models.study.plan import read_plan
 
 README = (ROOT / "README.md").read_text()
 
@@ -60,3 +68,44 @@ def test_shipped_models_learn_mnist_within_160_steps(model: str, words: list[str
     for name, bound in reached.items():
         last = [float(row[name]) for row in rows if row[name]][-1]
         assert last < bound, name
+
+
+STUDY = ROOT / "docs" / "study"
+SHOWN = (("valid", 3), ("coverage", 3), ("fid", 2), ("recall", 3), ("spread", 2), ("control", 3), ("mse", 4), ("seconds", 0))  # and digits
+
+
+def rows_of_the_study(results: dict[str, Any]) -> list[str]:
+    """README's table: the main row of each system, and what real images have."""
+    rows = [
+        (row["title"], row["sampler"], {key: cell["mean"] for key, cell in row["values"].items()}) for row in results["rows"] if row["main"]
+    ]
+    rows.append(("real training images", "", results["controls"][0]["values"]))
+    shown = []
+    for title, sampler, values in rows:
+        cells = [f"{values[key]:.{digits}f}" if values.get(key) is not None else "" for key, digits in SHOWN]
+        shown.append(f"| {title}{f', {sampler}' if sampler not in ('', 'own') else ''} | {' | '.join(cells)} |")
+    return shown
+
+
+def test_the_readmes_table_is_that_of_the_committed_study() -> None:
+    results = json.loads((STUDY / "results.json").read_text())
+    assert [row for row in rows_of_the_study(results) if row not in README] == []
+    said = Counter(claim["verdict"] for claim in results["claims"])
+    assert f"{said['holds']} hold, {said['does not hold']} do not, {said['depends']} depend" in README
+
+
+def test_the_committed_study_is_whole() -> None:
+    """Every shipped model, every claim decided, and a page under 5 MB that asks nothing of a network."""
+    results = json.loads((STUDY / "results.json").read_text())
+    plan = read_plan(find("study"))
+    assert {row["system"] for row in results["rows"] if row["values"] and not row["error"]} == plan.systems.keys()
+    assert [claim["number"] for claim in results["claims"]] == list(range(1, 22))
+    assert "not decided" not in {claim["verdict"] for claim in results["claims"]}
+    assert [claim["text"] for claim in results["claims"]] == [claim.text for claim in plan.claims]
+    assert results["study"]["judge"]["sha256"] == hashlib.sha256((SHIPPED / "mnist.pt").read_bytes()).hexdigest()
+    assert results["study"]["samples"] == 10_000
+    page = (STUDY / "index.html").read_text()
+    assert len(page) < 5_000_000
+    assert not re.search(r"(src|href)=[\"']?https?:", page)
+    with (STUDY / "results.csv").open(newline="") as stream:
+        assert {row["system"] for row in csv.DictReader(stream)} >= plan.systems.keys()

@@ -159,7 +159,7 @@ def test_a_study_is_cut_gone_on_with_and_outlives_a_model_that_fails(lightning, 
     assert "-1" in rows["broken"]["error"]
     assert 0 < rows["ae"]["values"]["mse"]["mean"] < 0.2
     assert "valid" not in rows["ae"]["values"]
-    assert [stage["images"] for stage in results["stages"]] == [500]
+    assert [stage["images"] for stage in results["stages"]] == [500, 2000], "a snapshot, and the model that is kept"
     assert 0 < results["stages"][0]["seconds"] < rows["ae"]["values"]["seconds"]["mean"]
     assert results["claims"][0]["why"] == "not decided on digits"
     assert {picture["kind"] for picture in results["pictures"]} >= {"samples", "reconstructions", "centroids", "latents"}

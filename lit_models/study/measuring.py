@@ -63,7 +63,7 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
         "codes": measure_codes(model, images, labels, draws) | measure_reconstructions(model, yardstick),
         "samplers": _by_sampler(study, model, system, seed, plan, yardstick),
         "responses": measure_responses(model, yardstick),
-        "stages": [_stage(file, system, plan, small) for file in sorted((run / "snapshots").glob("images_*.ckpt"))],
+        "stages": [_stage(file, system, plan, small) for file in (*sorted((run / "snapshots").glob("images_*.ckpt")), final)],
         "last_scalars": _last_scalars(run),
     }
     if seed == plan.seeds_of(system)[0]:
