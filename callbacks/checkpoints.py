@@ -11,8 +11,17 @@ class KeepBestAndLast(ModelCheckpoint):
     still did.
     """
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        if self._should_save_on_train_epoch_end(trainer):
+            self._keep_last(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
-        due = self.save_last and not self._should_save_on_train_epoch_end(trainer) and not self._should_skip_saving_checkpoint(trainer)
-        if due:  # it is skipped where this step has been saved
+        if not self._should_save_on_train_epoch_end(trainer):
+            self._keep_last(trainer)
+
+    def _keep_last(self, trainer: Trainer) -> None:
+        due = self.save_last and self._every_n_epochs and (trainer.current_epoch + 1) % self._every_n_epochs == 0
+        if due and not self._should_skip_saving_checkpoint(trainer):  # it is skipped where this step has been saved
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))

@@ -15,7 +15,6 @@ Lit-Generative: classic generative models on MNIST. Type first:
   lightning fit --config vqvae --ckpt_path last      go on after a stop
   lightning sample RUN --output samples.png          draw images; RUN is the folder that fit printed
   lightning test RUN                        measure on the test images
-  lightning predict RUN --output codes.npz  codes and labels
   lightning study                           train, measure and compare all models on one page (two hours; --config study_quick: minutes)
   lightning configs                         what can be trained, a line each
   lightning fit --config vae --config overlays/fast --model.beta 4    change what you like
