@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.by_classifier import nearest_distances
 from benchmarks.throughput import matrix_product_rate
 from datamodules.loader import TrainLoader
 from datamodules.sources import Split
@@ -27,6 +26,7 @@ from lit_models.anchored import AnchoredDecoder
 from lit_models.clusters import Clusters
 from lit_models.command.memory import keep_freed_memory
 from lit_models.latent_density import fit_density
+from lit_models.measure import nearest as nearest_distance
 from lit_models.pca import PCAEncoder
 from lit_models.prior import CodePrior
 from lit_models.quantiser import VectorQuantiser
@@ -109,7 +109,7 @@ def matched(batch: int) -> Action:
 
 def nearest(n: int) -> Action:
     samples, images = torch.rand(1_000, 1, 28, 28), floats(n)
-    return lambda: nearest_distances(samples, images)
+    return lambda: nearest_distance(samples, images)
 
 
 def pca(n: int) -> Action:

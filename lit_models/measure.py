@@ -95,9 +95,10 @@ def inception_distance(real: Tensor, drawn: Tensor) -> float:
 
 
 def nearest(images: Tensor, others: Tensor) -> float:
-    """Median Euclidean distance over pixels to the nearest of others."""
+    """Median Euclidean distance over pixels to the nearest of others; no more than ten million distances are held at once."""
     flat = others.flatten(1)
-    return float(torch.cat([torch.cdist(part, flat).amin(dim=1) for part in images.flatten(1).split(200)]).median())
+    rows = max(1, 10_000_000 // len(flat))
+    return float(torch.cat([torch.cdist(part, flat).amin(dim=1) for part in images.flatten(1).split(rows)]).median())
 
 
 def samplers(model: LightningModule) -> Iterator[tuple[str, dict[str, Any], bool]]:
