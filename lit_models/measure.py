@@ -117,14 +117,13 @@ def draw(model: LightningModule, n: int, how: dict[str, Any], labelled: bool, se
         return model.sample(n, asked, Generator().manual_seed(seed), **how).float().cpu(), asked
 
 
-def draw_about_places(model: LightningModule, n: int, spread: float, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Decodes of class places (centroids or anchors) with noise in their unit, and their digits."""
-    asked = torch.arange(n) % 10
+def draw_about_places(model: LightningModule, asked: Tensor, spread: float, generator: Generator) -> Tensor:
+    """Decodes of the places (centroids or anchors) of the digits asked for, with noise in their unit, on the CPU."""
     with looking(model):
         places, units, _ = class_places(model)
-        noise = torch.randn(n, *places.shape[1:], generator=Generator().manual_seed(seed)).to(places)
+        noise = torch.randn(len(asked), *places.shape[1:], generator=generator).to(places)
         codes = places[asked] + spread * units[asked] * noise
-        return torch.cat([model.decode(part) for part in codes.split(500)]).float().cpu(), asked
+        return torch.cat([model.decode(part) for part in codes.split(500)]).float().cpu()
 
 
 def timed_samples(model: LightningModule, how: dict[str, Any]) -> float:

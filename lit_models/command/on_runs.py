@@ -22,6 +22,7 @@ from lit_models.command.quiet import quiet
 from lit_models.command.runs import run_of
 from lit_models.command.train import add_to_path
 from lit_models.contracts import CanDecode, CanEncode, CanSample, HasAnchors, HasCodebook, HasLogWeights, HasPriors, HasTrainingCodes
+from lit_models.measure import draw_about_places
 
 SHIPPED = (
     "lit_models.ae.AE", "lit_models.anchored.AnchoredDecoder", "lit_models.classifier.Classifier", "lit_models.gan.GAN",
@@ -141,7 +142,6 @@ def _around_centroids(model: LightningModule, given: Namespace, generator: torch
     if not (isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes)):
         raise UserError("--noise expected a model with anchors or with codes of training images", f"got {type(model).__name__}")
     labels = _labels(given, 10)
-    places, units, unit = class_places(model)
-    noise = torch.randn(len(labels), *places.shape[1:], generator=generator).to(places)
+    _, _, unit = class_places(model)
     how = f"decodes of {type(model).__name__} about its class places, noise {given.noise:g} {unit}"
-    return model.decode(places[labels] + given.noise * units[labels] * noise), labels, how
+    return draw_about_places(model, labels, given.noise, generator), labels, how

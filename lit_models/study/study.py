@@ -99,7 +99,7 @@ def _judge(plan: Plan, study: Path, root: str | None) -> tuple[Judge | None, str
         classifiers = [System(f"judge_{number}", "classifier", config) for number, config in enumerate(plan.judge, 1)]
         for system in classifiers:
             print(f"judge    training {' + '.join(system.config)}", flush=True)
-            if not trained(folder_of(study, system, 0), system, plan):
+            if not trained(folder_of(study, system, number_of(system)), system, plan):
                 train(study, system, number_of(system), plan, root)
         models = [load(_checkpoint(study, system), None)[0] for system in classifiers]
         data = Yardstick(plan.dataset, None, root=root).data

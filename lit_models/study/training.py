@@ -41,7 +41,7 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str | None) 
     folder.mkdir(parents=True, exist_ok=True)
     overlay = folder / "study_overlay.yaml"
     overlay.write_text(yaml.safe_dump(_overlay(plan)))
-    words = [word for name in (*system.config, str(overlay.resolve())) for word in ("--config", _path(name))]
+    words = [word for name in (*system.config, str(overlay.resolve())) for word in ("--config", str(configs.find(name)))]
     words += ["--seed_everything", str(seed), "--data.dataset", plan.dataset, "--data.fallback", "null", *system.options]
     if root:
         words += ["--data.root", str(Path(root).resolve())]
@@ -49,9 +49,8 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str | None) 
     if run is not None and (run / "checkpoints" / "last.ckpt").is_file():
         words += ["--ckpt_path", str((run / "checkpoints" / "last.ckpt").resolve())]
     environment = dict(os.environ)
-    for name in ("MNIST_ROOT",):
-        if name in environment:
-            environment[name] = str(Path(environment[name]).resolve())
+    if "MNIST_ROOT" in environment:  # it may be relative, and the training has a folder of its own
+        environment["MNIST_ROOT"] = str(Path(environment["MNIST_ROOT"]).resolve())
     environment["PYTHONPATH"] = os.pathsep.join([str(configs.SHIPPED.parent), environment.get("PYTHONPATH", "")])
     with (folder / "fit.log").open("w") as log:
         command = [sys.executable, "-m", "lit_models", "fit", *words]
@@ -64,10 +63,6 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str | None) 
 
 def _words(system: System, plan: Plan) -> list[str]:
     return [*system.config, *system.options, plan.dataset, str(plan.budget_minutes)]
-
-
-def _path(name: str) -> str:
-    return str(configs.find(name))
 
 
 def _overlay(plan: Plan) -> dict[str, object]:
