@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from benchmarks.throughput import matrix_product_rate
 from datamodules import MNISTDataModule
 from datamodules.loader import TrainLoader
 from lit_models.command.memory import keep_freed_memory
+from lit_models.study.machine import matrix_product_rate
 from lit_models.vae import VAE
 
 BATCH = 128

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.throughput import matrix_product_rate
 from datamodules.loader import TrainLoader
 from datamodules.sources import Split
 from lit_models.ae import AE
@@ -30,6 +29,7 @@ from lit_models.measure import nearest as nearest_distance
 from lit_models.pca import PCAEncoder
 from lit_models.prior import CodePrior
 from lit_models.quantiser import VectorQuantiser
+from lit_models.study.machine import matrix_product_rate
 
 Action = Callable[[], object]
 IMAGES, CODES = [1_000, 4_000, 16_000, 64_000, 256_000, 600_000], [64, 256, 1024, 4096, 8192]

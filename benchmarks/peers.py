@@ -34,7 +34,7 @@ from pythae.trainers.training_callbacks import TrainingCallback
 from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
-from benchmarks.throughput import matrix_product_rate, write_random_mnist
+from benchmarks.throughput import write_random_mnist
 from datamodules import MNISTDataModule
 from lit_models.command import main as lightning
 from lit_models.command.on_runs import load
@@ -44,6 +44,7 @@ from lit_models.losses import commitment_loss
 from lit_models.measure import Yardstick
 from lit_models.networks import Decoder, Encoder
 from lit_models.quantiser import VectorQuantiser
+from lit_models.study.machine import matrix_product_rate
 
 EPOCHS = 3
 PARTS = ["quantiser", "pythae", "quality"]

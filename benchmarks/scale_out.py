@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from benchmarks.throughput import WARM, matrix_product_rate, write_random_mnist
+from benchmarks.throughput import WARM, write_random_mnist
+from lit_models.study.machine import matrix_product_rate
 
 WAYS = {  # threads, processes, batch of a step
     "1 process": (1, 1, 128),

@@ -19,10 +19,11 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from benchmarks.throughput import matrix_product_rate, write_random_mnist
+from benchmarks.throughput import write_random_mnist
 from lit_models.command.on_runs import load
 from lit_models.command.runs import resolve
 from lit_models.prior import CodePrior, draw
+from lit_models.study.machine import matrix_product_rate
 
 COMMANDS = {
     "import torch, lightning.pytorch": [sys.executable, "-c", "import torch, lightning.pytorch"],

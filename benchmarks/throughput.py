@@ -35,6 +35,7 @@ from lit_models.command import main as lightning
 from lit_models.gan import GAN
 from lit_models.pca_ae import PCAAE
 from lit_models.pca_vae import PCAVAE
+from lit_models.study.machine import matrix_product_rate
 
 WARM = 20
 CONFIGS = ["ae", "vae", "vqvae", "vqvae prior", "gan", "gan_conditional", "gan_reconstruction", "anchored", "pca_ae", "pca_vae"]
@@ -131,16 +132,6 @@ def by_hand(config: dict[str, Any], root: Path) -> tuple[dict[str, float], float
         model.trainer.global_step = WARM + 1  # a step without a GAN's penalties: the counter cannot look into gradients of gradients
         step(last)
     return spent, counter.get_total_flops() / batch_size
-
-
-def matrix_product_rate(size: int = 2048, times: int = 20) -> float:
-    """GFLOP/s in float32."""
-    left, right = torch.randn(size, size), torch.randn(size, size)
-    left @ right
-    start = time.perf_counter()
-    for _ in range(times):
-        left @ right
-    return times * 2 * size**3 / (time.perf_counter() - start) / 1e9
 
 
 def main() -> None:

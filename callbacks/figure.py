@@ -1,6 +1,5 @@
 """What all figures share: they ask once, draw after validation, write on rank 0, and leave training untouched."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from lit_models.contracts import HasAnchors, HasCodebook, HasReferenceImages
+from lit_models.files import replacing
 from lit_models.training_codes import class_means, class_spreads
 
 Drawn = Iterator[tuple[str, np.ndarray]]
@@ -96,10 +96,8 @@ class Figure(Callback, ABC):
 
     def _write(self, trainer: Trainer, tag: str, picture: np.ndarray) -> None:
         file = self.folder / tag / f"epoch_{trainer.current_epoch + 1:04d}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        Image.fromarray(picture).save(part, format="png")
-        os.replace(part, file)
+        with replacing(file) as part:
+            Image.fromarray(picture).save(part, format="png")
         # The step that Lightning's loggers give to this validation: batches seen, whatever the number of optimisers.
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
         for logger in trainer.loggers:

@@ -1,7 +1,9 @@
 r"""A small classifier of digits that also knows what is no digit: the judge of the generative models is made of two of them.
 
 Minimises the cross-entropy of eleven classes, ten digits and "no digit". Examples of the last are real images spoilt
-(`lit_models.metrics.negatives`), made of half of each batch; training images are shifted by up to two pixels.
+(`lit_models.metrics.negatives`), made of half of each batch. A digit that is only blurred is that digit still, as the mean of a class is:
+an eighth of the digits of a batch are replaced by means of their class, an eighth by means over 5 x 5 pixels. Training images are
+shifted by up to two pixels.
 """
 
 from typing import Any, Literal
@@ -9,7 +11,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import avg_pool2d, cross_entropy, pad
 
 from lit_models.loggers import log_terms
 from lit_models.metrics.negatives import spoil
@@ -50,8 +52,11 @@ class Classifier(LightningModule):
         images, labels = batch
         half = len(images) // 2
         no_digits = spoil(images[:half].cpu(), labels[:half].cpu(), None).to(images)
+        eighth = len(images) // 8
+        blurred = avg_pool2d(images[eighth : 2 * eighth], 5, stride=1, padding=2)
+        digits = torch.cat([blend(images, labels)[:eighth], blurred, images[2 * eighth :]])
         right, down = torch.randint(5, (2,)).tolist()
-        both = pad(torch.cat([images, no_digits]), (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
+        both = pad(torch.cat([digits, no_digits]), (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
         targets = torch.cat([labels, labels.new_full((len(no_digits),), 10)])
         loss = cross_entropy(self.head(self.features(both)), targets, label_smoothing=self.smoothing)
         log_terms(self, "train", {"loss": loss}, len(images))
@@ -82,6 +87,14 @@ class Classifier(LightningModule):
     def classify(self, images: Tensor) -> Tensor:
         """Logits of the ten digits, (B, 10), as if an image had to be one."""
         return self.head(self.features(images))[:, :10]
+
+
+def blend(images: Tensor, labels: Tensor) -> Tensor:
+    """In place of each image (B, 1, 28, 28) a weighted mean of those of its class: from nearly one of them to all alike."""
+    sharpness = 4 * torch.rand(len(images), 1, device=images.device)
+    weights = sharpness * torch.randn(len(images), len(images), device=images.device)
+    weights = weights.masked_fill(labels[:, None] != labels, -torch.inf).softmax(dim=1)
+    return (weights @ images.flatten(1)).view_as(images)
 
 
 def residual_trunk(channels: int, width: int) -> nn.Sequential:

@@ -16,7 +16,6 @@ show whether what holds in the first holds elsewhere.
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
@@ -26,6 +25,7 @@ from torch.nn.functional import normalize
 from datamodules import MNISTDataModule
 from lit_models.checkpoint_io import read_checkpoint
 from lit_models.classifier import Classifier
+from lit_models.files import replacing
 from lit_models.metrics.negatives import KINDS
 from lit_models.metrics.seen import Seen
 
@@ -92,11 +92,11 @@ def make_judge(first: Classifier, second: Classifier, data: MNISTDataModule) -> 
 
 def save_judge(judge: Judge, dataset: str, recipe: str, file: Path) -> None:
     """Weights in half precision, thresholds, and how it was made, as plain tensors and words."""
-    part = file.with_name(f".{file.name}.part")
     state = {name: value.half() for name, value in judge.classifiers.state_dict().items()}
     hyper_parameters = [dict(each.hparams) for each in judge.classifiers]
-    torch.save({"state_dict": state, "classifiers": hyper_parameters, "limits": judge.limits, "dataset": dataset, "recipe": recipe}, part)
-    os.replace(part, file)
+    saved = {"state_dict": state, "classifiers": hyper_parameters, "limits": judge.limits, "dataset": dataset, "recipe": recipe}
+    with replacing(file) as part:
+        torch.save(saved, part)
 
 
 def load_judge(dataset: str, root: str | None = None, file: Path | None = None) -> tuple[Judge, str] | None:

@@ -184,7 +184,7 @@ def test_a_study_is_cut_gone_on_with_and_outlives_a_model_that_fails(lightning, 
     assert {picture["kind"] for picture in results["pictures"]} >= {"samples", "reconstructions", "centroids", "latents"}
     with (tmp_path / "study" / "results.csv").open(newline="") as stream:
         table = list(csv.DictReader(stream))
-    assert {"system", "sampler", "mse", *(column[0] for column in COLUMNS)} - {"fid_inception"} <= set(table[0])
+    assert {"system", "sampler", "mse", *(column.key for column in COLUMNS)} - {"fid_inception"} <= set(table[0])
     assert "broken &lt;model&gt;" in (tmp_path / "study" / "index.html").read_text()
     assert lightning("study", "--config", "plan.yaml", "--only", "vae") == 2
     assert "--only expected systems of the study: ae, broken" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image, ImageChops
 from callbacks.picture import grid_picture
 from lit_models.command.on_runs import data_of, load
 from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
+from lit_models.files import replacing
 from lit_models.losses import is_binary
 from lit_models.measure import (
     SPREADS,
@@ -144,21 +144,17 @@ def _keep_figures(study: Path, run: Path, system: System) -> None:
 
 def _save(picture: Image.Image, file: Path) -> None:
     """Sixteen greys are enough for digits, and the page has many of them; coloured plots get 64 colours."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     red, green, blue = picture.convert("RGB").split()
     coloured = any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
     small = picture.convert("RGB").quantize(64) if coloured else picture.convert("L").quantize(16)
-    part = file.with_suffix(".part")
-    small.save(part, format="png", optimize=True)
-    os.replace(part, file)
+    with replacing(file) as part:
+        small.save(part, format="png", optimize=True)
 
 
 def write_json(file: Path, content: Any) -> None:
     """Atomically, and with null for what is no number."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(_plain(content), indent=1))
-    os.replace(part, file)
+    with replacing(file) as part:
+        part.write_text(json.dumps(_plain(content), indent=1))
 
 
 def _plain(value: Any) -> Any:

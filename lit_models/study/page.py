@@ -6,7 +6,6 @@ in `page.html`, whose engine escapes every text.
 
 import base64
 import json
-import os
 import re
 from collections.abc import Iterable
 from io import BytesIO
@@ -20,6 +19,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+from lit_models.files import replacing
 
 Entry = dict[str, Any]
 PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "claims", "pictures")
@@ -47,9 +48,9 @@ def write_page(folder: Path) -> Path:
         html = render(folder, results)
     except (KeyError, UndefinedError) as error:
         raise ValueError(f"expected results of a study in {folder / 'results.json'}, got some that lack {error}: run it again") from error
-    page, part = folder / "index.html", folder / "index.html.part"
-    part.write_text(html, encoding="utf-8")
-    os.replace(part, page)
+    page = folder / "index.html"
+    with replacing(page) as part:
+        part.write_text(html, encoding="utf-8")
     return page
 
 

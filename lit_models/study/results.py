@@ -4,12 +4,12 @@ import csv
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from lit_models.files import replacing
 from lit_models.measure import Yardstick
 from lit_models.study.claims import Measures, decide, flat
 from lit_models.study.measuring import measures_of, write_json
@@ -18,38 +18,51 @@ from lit_models.study.plan import Plan, System
 from lit_models.study.training import folder_of
 
 PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics", "scikit-learn")
-# key, title, group, unit, which is better, digits, help
+
+
+class Column(NamedTuple):
+    """A measure in the table: `better` is "higher", "lower" or None where neither is, `digits` are its decimals."""
+
+    key: str
+    title: str
+    group: str
+    unit: str
+    better: str | None
+    digits: int
+    help: str
+
+
 COLUMNS = [
-    ("valid", "valid", "samples", "", "higher", 3, "share of samples that are digits to the judge"),
-    ("fid", "FID (judge)", "samples", "", "lower", 2, "Fréchet distance to real test images in the judge's features, not Inception's"),
-    ("fid_inception", "FID (Inception)", "samples", "", "lower", 2, "the same in Inception's features; n/a unless features: inception"),
-    ("kid", "KID x 1000", "samples", "", "lower", 2, "kernel distance in the judge's features; real images have 0 in expectation"),
-    ("density", "density", "samples", "", None, 3, "how many real neighbourhoods a sample lies in, k = 5, over k"),
-    ("coverage", "coverage", "samples", "", "higher", 3, "share of real images with a sample in their neighbourhood, k = 5"),
-    ("precision", "precision", "samples", "", None, 3, "share of samples in the neighbourhood of a real image, k = 5"),
-    ("recall", "recall", "samples", "", "higher", 3, "share of real images in the neighbourhood of a sample, k = 5"),
-    ("fid_second", "FID (second)", "samples", "", "lower", 2, "the same in the second judge's features, in which nothing was tuned"),
-    ("coverage_second", "coverage (second)", "samples", "", "higher", 3, "coverage in the second judge's features"),
-    ("control", "control", "samples", "", "higher", 3, "share of samples that are the digit asked for"),
-    ("balance", "balance", "samples", "", "higher", 3, "1 less the total variation distance of its classes from the real ones"),
-    ("spread", "spread", "samples", "", None, 2, "variance of a pixel within a class, relative to real images"),
-    ("novelty", "novelty", "samples", "", None, 2, "distance to the nearest training image over that of test images; copies: below 1"),
-    ("sharpness", "sharpness", "samples", "", None, 2, "coherent gradients (Zhu & Milanfar 2010), relative to real images"),
-    ("mse", "MSE", "codes", "per pixel", "lower", 4, "squared error of reconstructions of test images"),
-    ("reconstruction_valid", "valid reconstructions", "codes", "", "higher", 3, "share of reconstructions that are digits to the judge"),
-    ("nats", "nats", "codes", "per image", "lower", 1, "an upper bound of -log p(x) on binarised test images; VAE: importance-sampled"),
-    ("nats_error", "± nats", "codes", "per image", None, 2, "standard error of the former over images"),
-    ("kl", "KL", "codes", "nats", None, 1, "of q(z|x) from the standard normal, an image"),
-    ("active", "active", "codes", "", None, 0, "numbers of the code whose posterior mean varies over images"),
-    ("probe", "linear probe", "codes", "", "higher", 3, "accuracy of a linear classifier on the codes of test images"),
-    ("knn", "15-NN", "codes", "", "higher", 3, "accuracy of 15 nearest neighbours on the codes of test images"),
-    ("silhouette", "silhouette", "codes", "", "higher", 2, "how far apart the classes' codes lie, -1 to 1"),
-    ("sigma50_centroids", "sigma50 (centroids)", "noise", "spreads", None, 2, "noise at which half of the decodes at centroids keep it"),
-    ("sigma50_codes", "sigma50 (codes)", "noise", "spreads", None, 2, "the same at the codes of test images"),
-    ("seconds", "training", "cost", "s", "lower", 0, "seconds of training batches, without validation, until the model that is kept"),
-    ("sample_seconds", "1,000 samples", "cost", "s", "lower", 2, "seconds that 1,000 samples take"),
-    ("parameters", "parameters", "cost", "", None, 0, "of the whole model"),
-    ("decoder_parameters", "decoder", "cost", "", None, 0, "parameters of the network that makes images"),
+    Column("valid", "valid", "samples", "", "higher", 3, "share of samples that are digits to the judge"),
+    Column("fid", "FID (judge)", "samples", "", "lower", 2, "Fréchet distance to test images in the judge's features, not Inception's"),
+    Column("fid_inception", "FID (Inception)", "samples", "", "lower", 2, "the same in Inception's; n/a unless features: inception"),
+    Column("kid", "KID x 1000", "samples", "", "lower", 2, "kernel distance in the judge's features; real images have 0 in expectation"),
+    Column("density", "density", "samples", "", None, 3, "how many real neighbourhoods a sample lies in, k = 5, over k"),
+    Column("coverage", "coverage", "samples", "", "higher", 3, "share of real images with a sample in their neighbourhood, k = 5"),
+    Column("precision", "precision", "samples", "", None, 3, "share of samples in the neighbourhood of a real image, k = 5"),
+    Column("recall", "recall", "samples", "", "higher", 3, "share of real images in the neighbourhood of a sample, k = 5"),
+    Column("fid_second", "FID (second)", "samples", "", "lower", 2, "the same in the second judge's features, in which nothing was tuned"),
+    Column("coverage_second", "coverage (second)", "samples", "", "higher", 3, "coverage in the second judge's features"),
+    Column("control", "control", "samples", "", "higher", 3, "share of samples that are the digit asked for"),
+    Column("balance", "balance", "samples", "", "higher", 3, "1 less the total variation distance of its classes from the real ones"),
+    Column("spread", "spread", "samples", "", None, 2, "variance of a pixel within a class, relative to real images"),
+    Column("novelty", "novelty", "samples", "", None, 2, "distance to the nearest training image over test images'; copies: below 1"),
+    Column("sharpness", "sharpness", "samples", "", None, 2, "coherent gradients (Zhu & Milanfar 2010), relative to real images"),
+    Column("mse", "MSE", "codes", "per pixel", "lower", 4, "squared error of reconstructions of test images"),
+    Column("reconstruction_valid", "valid reconstructions", "codes", "", "higher", 3, "share of them that are digits to the judge"),
+    Column("nats", "nats", "codes", "per image", "lower", 1, "upper bound of -log p(x), binarised test images; VAE: importance-sampled"),
+    Column("nats_error", "± nats", "codes", "per image", None, 2, "standard error of the former over images"),
+    Column("kl", "KL", "codes", "nats", None, 1, "of q(z|x) from the standard normal, an image"),
+    Column("active", "active", "codes", "", None, 0, "numbers of the code whose posterior mean varies over images"),
+    Column("probe", "linear probe", "codes", "", "higher", 3, "accuracy of a linear classifier on the codes of test images"),
+    Column("knn", "15-NN", "codes", "", "higher", 3, "accuracy of 15 nearest neighbours on the codes of test images"),
+    Column("silhouette", "silhouette", "codes", "", "higher", 2, "how far apart the classes' codes lie, -1 to 1"),
+    Column("sigma50_centroids", "sigma50 (centroids)", "noise", "spreads", None, 2, "noise at which half of the decodes keep the class"),
+    Column("sigma50_codes", "sigma50 (codes)", "noise", "spreads", None, 2, "the same at the codes of test images"),
+    Column("seconds", "training", "cost", "s", "lower", 0, "seconds of training batches, without validation, until the model that is kept"),
+    Column("sample_seconds", "1,000 samples", "cost", "s", "lower", 2, "seconds that 1,000 samples take"),
+    Column("parameters", "parameters", "cost", "", None, 0, "of the whole model"),
+    Column("decoder_parameters", "decoder", "cost", "", None, 0, "parameters of the network that makes images"),
 ]  # fmt: skip
 
 
@@ -59,11 +72,7 @@ def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str
     measures = Measures([each for seeds in found.values() for each in seeds], yardstick.n)
     results: dict[str, Any] = {
         "study": about,
-        "columns": [
-            dict(zip(("key", "title", "group", "unit", "better", "digits", "help"), column, strict=True))
-            for column in COLUMNS
-            if column[0] != "fid_inception" or plan.features == "inception"
-        ],
+        "columns": [column._asdict() for column in COLUMNS if column.key != "fid_inception" or plan.features == "inception"],
         "controls": controls,
         "rows": [row for system in plan.systems.values() for row in _rows(study, system, found[system.name], plan)],
         "stages": [
@@ -126,12 +135,12 @@ def _rows(study: Path, system: System, found: list[dict[str, Any]], plan: Plan) 
 def _over_seeds(values: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Of each column mean, standard deviation, worst and number over the seeds that have it."""
     found = {}
-    for key, *_, better, _, _ in COLUMNS:
-        have = [float(each[key]) for each in values if each.get(key) is not None]
+    for column in COLUMNS:
+        have = [float(each[column.key]) for each in values if each.get(column.key) is not None]
         if have:
-            worst = max(have) if better == "lower" else min(have)
+            worst = max(have) if column.better == "lower" else min(have)
             spread = statistics.stdev(have) if len(have) > 1 else 0.0
-            found[key] = {"mean": statistics.fmean(have), "std": spread, "worst": worst, "n": len(have)}
+            found[column.key] = {"mean": statistics.fmean(have), "std": spread, "worst": worst, "n": len(have)}
     return found
 
 
@@ -147,8 +156,7 @@ def _pictures(study: Path, system: System) -> list[dict[str, str]]:
 def _write_csv(file: Path, results: dict[str, Any]) -> None:
     """A line a row of the table and a column a measure: the mean over seeds, its standard deviation where there are several."""
     keys = [column["key"] for column in results["columns"]]
-    part = file.with_suffix(".part")
-    with part.open("w", newline="") as stream:
+    with replacing(file) as part, part.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["system", "sampler", "seeds", "error", *(name for key in keys for name in (key, f"{key}_std"))])
         for control in results["controls"]:
@@ -157,4 +165,3 @@ def _write_csv(file: Path, results: dict[str, Any]) -> None:
             cells = [row["values"].get(key, {}) for key in keys]
             numbers = [value for cell in cells for value in (cell.get("mean", ""), cell["std"] if cell.get("n", 0) > 1 else "")]
             writer.writerow([row["system"], row["sampler"], " ".join(map(str, row["seeds"])), row["error"] or "", *numbers])
-    os.replace(part, file)

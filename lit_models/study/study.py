@@ -7,13 +7,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from datamodules.sources import provide
 from lit_models.command.errors import UserError
 from lit_models.command.on_runs import load
 from lit_models.judge import Judge, controls, load_judge, make_judge, save_judge
 from lit_models.measure import Yardstick
+from lit_models.study.machine import machine
 from lit_models.study.measuring import measure_system, measures_of
 from lit_models.study.plan import Plan, System
 from lit_models.study.results import about, write_results
@@ -65,23 +64,6 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int
     page = write_results(study, plan, yardstick, said, rows)
     print(f"page     {page}\ntable    {study / 'results.csv'}\nclaims   {study / 'results.json'}", flush=True)
     return 1 if failed else 0
-
-
-def machine() -> str:
-    """What computes here, and how fast: products of two 2048 x 2048 matrices in fp32."""
-    name = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "unknown processor")
-    matrix = torch.rand(2048, 2048)
-    for _ in range(3):
-        matrix @ matrix
-    start = time.perf_counter()
-    for _ in range(5):
-        matrix @ matrix
-    rate = 5 * 2 * 2048**3 / (time.perf_counter() - start) / 1e9
-    return f"{name}, {torch.get_num_threads()} threads, {rate:.0f} GFLOP/s in fp32 matrix products"
-
-
-def _lines(file: str) -> list[str]:
-    return Path(file).read_text().splitlines() if Path(file).is_file() else []
 
 
 def _time_left(began: float, done: int, n: int) -> str:
