@@ -44,8 +44,18 @@ class Tell(Callback):
 
 def images_per_second(config: str, folder: str, steps: int, threads: int, processes: int, batch: int) -> float:
     command = [str(Path(sys.executable).parent / "lightning"), "fit", "--config", config, "--trainer.max_epochs=1"]
-    command += [f"--trainer.limit_train_batches={WARM + steps}", "--trainer.limit_val_batches=0", f"--data.init_args.batch_size={batch}"]
-    command += [f"--trainer.devices={processes}", "--trainer.accelerator=cpu", "--trainer.callbacks+=benchmarks.scale_out.Tell"]
+    command += [
+        f"--trainer.limit_train_batches={WARM + steps}",
+        "--trainer.limit_val_batches=0",
+        "--data.init_args.verify=false",
+        f"--data.init_args.batch_size={batch}",
+    ]
+    command += [
+        f"--trainer.devices={processes}",
+        "--trainer.accelerator=cpu",
+        "--import=benchmarks.scale_out",
+        "--trainer.callbacks+=benchmarks.scale_out.Tell",
+    ]
     command += ["--trainer.strategy=ddp"] if processes > 1 else []
     env = os.environ | {"OMP_NUM_THREADS": str(threads), "MNIST_ROOT": folder, "PYTHONPATH": str(Path(__file__).parent.parent)}
     out = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout

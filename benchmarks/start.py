@@ -28,7 +28,16 @@ from lit_models.study.machine import matrix_product_rate
 COMMANDS = {
     "import torch, lightning.pytorch": [sys.executable, "-c", "import torch, lightning.pytorch"],
     "--help": [sys.executable, "-m", "lit_models", "--help"],
-    "first step": [sys.executable, "-m", "lit_models", "fit", "--config", "vae", "--trainer.callbacks+=benchmarks.start.Leave"],
+    "first step": [
+        sys.executable,
+        "-m",
+        "lit_models",
+        "fit",
+        "--config",
+        "vae",
+        "--import=benchmarks.start",
+        "--trainer.callbacks+=benchmarks.start.Leave",
+    ],
 }
 
 

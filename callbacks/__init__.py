@@ -3,6 +3,8 @@
 from callbacks.centroids import Centroids
 from callbacks.checkpoints import KeepBestAndLast
 from callbacks.codebook_usage import CodebookUsage
+from callbacks.collapse import WarnOfCollapse
+from callbacks.finite import StopWhenNotFinite
 from callbacks.generative_metrics import GenerativeMetrics
 from callbacks.latents import Latents
 from callbacks.log_density import LogDensity
@@ -35,5 +37,7 @@ __all__ = [
     "Snapshots",
     "Stages",
     "StopOnSignal",
+    "StopWhenNotFinite",
     "Traversal",
+    "WarnOfCollapse",
 ]

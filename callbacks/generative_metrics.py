@@ -18,8 +18,9 @@ class GenerativeMetrics(Callback):
     """Logs, after each validation, what a judge says of `n` samples, the same noise every time, beside as many validation images.
 
     `val/frechet` is the Fréchet distance in the judge's features; the other measures have the names of `lit_models.metrics.quality`. A
-    data set without a judge has `val/frechet` over pixels, pooled to 7 x 7, and nothing else; that is said when training begins. The judge
-    lives outside the model: neither weights nor checkpoints know of it.
+    data set without a judge has `val/frechet` over pixels, pooled to 7 x 7, and none of these; that is said when training begins. All have
+    `val/variance`, that of a pixel over the samples, relative to real images'. The judge lives outside the model: neither weights nor
+    checkpoints know of it.
     """
 
     def __init__(self, n: int = 1000, seed: int = 0) -> None:
@@ -44,7 +45,8 @@ class GenerativeMetrics(Callback):
         labels = None if pl_module.classes is None else torch.arange(self.n) % pl_module.classes
         with looking(pl_module):
             samples = pl_module.sample(self.n, labels, Generator().manual_seed(self.seed))
-            found = self._measure(images.to(samples), samples, labels)
+            images = images.to(samples)
+            found = self._measure(images, samples, labels) | {"variance": samples.var(dim=0).sum() / images.var(dim=0).sum()}
         # The same on all processes: the average of equal numbers.
         pl_module.log_dict({f"val/{name}": value.float() for name, value in found.items()}, sync_dist=True)
 

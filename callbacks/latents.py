@@ -62,7 +62,7 @@ class Latents(Figure):
             return
         images, labels = trainer.datamodule.reference_images("val", self.projector)
         with looking(pl_module):
-            codes = torch.cat([pl_module.encode(part.to(pl_module.device)) for part in images.split(500)])
+            codes = torch.cat([pl_module.encode(part.to(pl_module.device, pl_module.dtype)) for part in images.split(500)])
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 thumbnails = 1 - images.cpu()  # dark on light, as the projector's background is

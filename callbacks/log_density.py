@@ -25,7 +25,7 @@ class LogDensity(Callback):
             return
         images, _ = trainer.datamodule.reference_images("val", self.n)
         with looking(pl_module):
-            codes = torch.cat([pl_module.encode(part.to(pl_module.device)) for part in images.split(500)])
+            codes = torch.cat([pl_module.encode(part.to(pl_module.device, pl_module.dtype)) for part in images.split(500)])
         values = {
             f"val/log_density_{name}": pl_module.training_codes.density(name, codes.shape[1]).log_density(codes).mean().float()
             for name in pl_module.priors

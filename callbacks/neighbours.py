@@ -22,18 +22,18 @@ class Neighbours(Figure):
         self.sigmas, self.seed = sigmas, seed
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
-        images, labels = (part.to(pl_module.device) for part in one_of_each(trainer))
+        images, labels = one_of_each(trainer, pl_module)
         spreads = class_spreads(*training_codes(pl_module))[labels]
         codes = pl_module.encode(images)
-        noise = torch.randn(codes.shape, generator=torch.Generator().manual_seed(self.seed)).to(codes.device)
+        noise = torch.randn(codes.shape, generator=torch.Generator().manual_seed(self.seed)).to(codes)
         rows = [images] + [pl_module.decode(codes + sigma * spreads * noise) for sigma in (0.0, *self.sigmas)]
         names = ["image", *(f"{sigma:g}" for sigma in (0.0, *self.sigmas))]
         title = caption(trainer, "codes of images with noise, row = sigma in class spreads")
         yield "neighbours", grid_picture(torch.cat(rows), len(images), title, rows=names)
 
 
-def one_of_each(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
+def one_of_each(trainer: Trainer, pl_module: LightningModule) -> tuple[torch.Tensor, torch.Tensor]:
     """The first fixed validation image of each digit that occurs, by digit."""
     images, labels = trainer.datamodule.reference_images("val", 1000)
     first = torch.stack([(labels == digit).nonzero()[0, 0] for digit in labels.unique()])
-    return images[first], labels[first]
+    return images[first].to(pl_module.device, pl_module.dtype), labels[first].to(pl_module.device)

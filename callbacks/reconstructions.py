@@ -20,7 +20,7 @@ class Reconstructions(Figure):
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
         images, _ = trainer.datamodule.reference_images("val", self.n)
         columns = min(8, len(images))
-        images = images[: len(images) // columns * columns].to(pl_module.device)  # whole rows
+        images = images[: len(images) // columns * columns].to(pl_module.device, pl_module.dtype)  # whole rows
         rows = zip(images.split(columns), pl_module.reconstruct(images).split(columns), strict=True)
         pairs = torch.cat([image for pair in rows for image in pair])
         names = ["image", "model"] * (len(pairs) // columns // 2)

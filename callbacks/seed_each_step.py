@@ -28,6 +28,16 @@ class SeedEachStep(Callback):
 
     on_test_batch_start = on_validation_batch_start
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if state_dict["seed"] != self.seed:
+            raise ValueError(
+                f"the checkpoint's run drew its noise with SeedEachStep.seed={state_dict['seed']}, this one has {self.seed}:"
+                f" resume with {state_dict['seed']}, or start anew"
+            )
+
     def _seed(self, pl_module: LightningModule, *place: int) -> None:
         number = seeded(self.seed, *place).initial_seed()
         torch.random.default_generator.manual_seed(number)  # torch.manual_seed takes 200 times as long

@@ -1,20 +1,27 @@
-"""Ctrl-C and SIGTERM end the batch, leave a checkpoint, and end the program with a non-zero exit code."""
+"""Ctrl-C, SIGTERM and the end of `--trainer.max_time` end the batch, leave a checkpoint, and end the program."""
 
 import signal
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
 from torch import distributed as dist
 
+from callbacks.checkpoints import last_checkpoint, save_last
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+TIME_LIMIT = 1  # stands for the end of the time among the numbers of signals; SIGHUP, which has it, is none of ours
 
 
 class StopOnSignal(Callback):
     """Saves `last.ckpt` at the end of the batch in which SIGINT, SIGTERM or SIGUSR1 came; exit code 128 + signal.
+
+    At the end of `--trainer.max_time` likewise, with exit code 0: Lightning would count the epoch as a whole one, and the rest of it
+    would be lost on resume. At the end of `--trainer.max_steps` inside an epoch it saves too, and the run closes as usual. A signal
+    during a validation waits for its end, and for the checkpoint that follows it.
 
     The handler only sets a flag: what Lightning does inside its own, a collective, hangs under DDP. The processes agree at
     the end of each batch, so that a signal to any of them stops all. A second Ctrl-C ends the program at once.
@@ -22,10 +29,14 @@ class StopOnSignal(Callback):
 
     def __init__(self) -> None:
         self._received = self._stop = 0
+        self._saved = False
         self._before: dict[signal.Signals, Any] = {}
+        self._timer: Timer | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._received = self._stop = 0
+        self._saved = False
+        self._timer = next((callback for callback in trainer.callbacks if isinstance(callback, Timer)), None)
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
 
@@ -35,13 +46,20 @@ class StopOnSignal(Callback):
         self._received = number
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self._timer is not None and (self._timer.time_remaining() or 1.0) < 0 and not self._received:
+            self._received = TIME_LIMIT
         self._stop = self._agreed(pl_module)
-        # After the last batch of an epoch comes validation, and with it the checkpoint of the whole epoch.
-        if self._stop and not trainer.is_last_batch:
-            trainer.save_checkpoint(last_checkpoint(trainer))
+        at_the_end = trainer.global_step == trainer.max_steps
+        if (self._stop or at_the_end) and not validation_follows(trainer):
+            save_last(trainer)
+            self._saved = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._leave(trainer)  # only now: the loggers write after `on_train_batch_end`
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._saved:  # Lightning validates at the end of the time; the whole epoch's validation is still to come
+            self._leave(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._leave(trainer)
@@ -67,9 +85,9 @@ class StopOnSignal(Callback):
         for logger in trainer.loggers:
             logger.save()
         if trainer.is_global_zero:
-            name, file = signal.Signals(number).name, last_checkpoint(trainer)
-            print(f"\nstopped by {name} after {trainer.global_step} steps; go on with --ckpt_path {file}", flush=True)
-        raise SystemExit(128 + number)
+            cause = "--trainer.max_time" if number == TIME_LIMIT else signal.Signals(number).name
+            print(f"\nstopped by {cause} after {trainer.global_step} steps; go on with --ckpt_path {last_checkpoint(trainer)}", flush=True)
+        raise SystemExit(0 if number == TIME_LIMIT else 128 + number)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
@@ -77,7 +95,6 @@ class StopOnSignal(Callback):
         self._before = {}
 
 
-def last_checkpoint(trainer: Trainer) -> Path:
-    callback = trainer.checkpoint_callback
-    folder = getattr(callback, "dirpath", None) or Path(trainer.default_root_dir) / "checkpoints"
-    return Path(folder) / "last.ckpt"
+def validation_follows(trainer: Trainer) -> bool:
+    """Whether Lightning validates after this batch: the last of an epoch as a rule, one inside it by `val_check_interval`."""
+    return trainer.fit_loop.epoch_loop._should_check_val_fx(trainer.fit_loop._data_fetcher)

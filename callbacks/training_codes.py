@@ -34,11 +34,13 @@ class KeepTrainingCodes(Callback):
         able = isinstance(pl_module, CanEncode) and isinstance(pl_module, HasTrainingCodes)
         if not able or not isinstance(trainer.datamodule, HasReferenceImages):
             return False
+        if trainer.global_step == 0:  # what an untrained encoder says is worth nothing, and its time would delay the first step
+            return False
         if self._encoded_at != trainer.global_step:
             images, labels = trainer.datamodule.reference_images("train", IMAGES)
             encode = pl_module.indices if isinstance(pl_module, HasCodebook) else pl_module.encode
             with looking(pl_module):
-                codes = torch.cat([encode(part.to(pl_module.device)) for part in images.split(500)])
+                codes = torch.cat([encode(part.to(pl_module.device, pl_module.dtype)) for part in images.split(500)])
             pl_module.training_codes.keep(codes, labels)
             self._encoded_at = trainer.global_step
         return True

@@ -30,7 +30,7 @@ class Traversal(Figure):
             names = [f"{digit} to {digit + 1}" for digit in range(len(starts))]
             title = caption(trainer, "lines from anchor to anchor")
         else:
-            images, labels = (part.to(pl_module.device) for part in one_of_each(trainer))
+            images, labels = one_of_each(trainer, pl_module)
             starts = pl_module.encode(images)
             ends = starts.roll(-1, dims=0)
             names = [f"{a} to {b}" for a, b in zip(labels.tolist(), labels.roll(-1).tolist(), strict=True)]

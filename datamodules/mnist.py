@@ -33,6 +33,7 @@ class MNISTDataModule(LightningDataModule):
         epoch_images: What an epoch shows at least: a smaller set is gone through several times, so that steps and schedules mean
             the same on all data sets. None shows each image once.
         seed: Of the validation split, the order and the binarisation.
+        verify: Refuse files of MNIST that are not the published ones, bit for bit; false takes any that are well-formed.
     Raises:
         FileNotFoundError: No data and no fallback.
         ValueError: Damaged files; the message has the file, the expected and the found.
@@ -48,6 +49,7 @@ class MNISTDataModule(LightningDataModule):
         limit: int | None = None,
         epoch_images: int | None = None,
         seed: int = 0,
+        verify: bool = True,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -58,7 +60,7 @@ class MNISTDataModule(LightningDataModule):
         self.root = Path(root or os.environ.get("MNIST_ROOT") or "data")
         self.dataset: str = dataset
         self.fallback, self.batch_size, self.binarize, self.limit, self.seed = fallback, batch_size, binarize, limit, seed
-        self.epoch_images = epoch_images
+        self.epoch_images, self.verify = epoch_images, verify
         self.splits: dict[str, Split] = {}
 
     def prepare_data(self) -> None:
@@ -67,7 +69,7 @@ class MNISTDataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if not self.splits:
             self._provide()
-            self.splits = self._split(load(self.dataset, self.root))
+            self.splits = self._split(load(self.dataset, self.root, self.verify))
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
             self.splits = {name: Split(*(part.to(device) for part in split)) for name, split in self.splits.items()}

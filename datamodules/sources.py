@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision import datasets
 
-from datamodules.idx import read_split
+from datamodules.idx import check_published, read_split
 
 FAMILY = {
     "mnist": datasets.MNIST,
@@ -111,13 +111,19 @@ def _probe(mirrors: list[str]) -> None:
             raise OSError(failures[0] if failures else f"no answer in {PATIENCE:.0f} s")
 
 
-def load(dataset: str, root: Path) -> dict[str, Split]:
-    """Images and labels of "train" and "test"; ValueError names the file that is not what it should be."""
+def load(dataset: str, root: Path, verify: bool = True) -> dict[str, Split]:
+    """Images and labels of "train" and "test"; ValueError names the file that is not what it should be.
+
+    Args:
+        verify: Refuse files that are well-formed and not those that were published, where these are known (mnist).
+    """
     if dataset == "digits":
         return _digits()
     splits = {}
     for split, files in raw_files(dataset, root).items():
         images, labels = read_split(*files)
+        for file in files if verify and dataset == "mnist" else ():
+            check_published(file)
         if dataset == "emnist_digits":
             images = images.transpose(1, 2).contiguous()  # EMNIST's raw images lie transposed
         splits[split] = Split(images[:, None], labels)

@@ -115,7 +115,7 @@ class AnchoredDecoder(LightningModule):
         if labels is None:
             labels = torch.randint(self.classes, (n,), generator=generator)
         noise = torch.randn(n, self.places.shape[1], generator=generator)
-        return self.decode(self.places[labels.to(self.device)] + self.noise * noise.to(self.device))
+        return self.decode(self.places[labels.to(self.device)] + self.noise * noise.to(self.device, self.dtype))
 
 
 def matching_costs(images: Tensor, decoded: Tensor) -> Tensor:

@@ -145,5 +145,5 @@ class GAN(LightningModule):
         labels = torch.randint(10, (n,), generator=generator) if labels is None else labels.cpu()
         if self.clusters:
             labels = self.clusters.draw(self._groups(labels), generator)
-        noise = self.temperature * torch.randn(n, self.latent_dim, generator=generator).to(self.device)
+        noise = self.temperature * torch.randn(n, self.latent_dim, generator=generator).to(self.device, self.dtype)
         return self.decode(self._codes(noise, labels.to(self.device)))

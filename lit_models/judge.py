@@ -67,7 +67,7 @@ class Judge(nn.Module):
         features: list[Tensor] = []
         digits, doubts, distances = [], [], []
         for classifier, known in zip(self.classifiers, self.known, strict=True):
-            seen = torch.cat([classifier.features(part) for part in images.split(PART)])
+            seen = torch.cat([classifier.features(part.float()) for part in images.split(PART)])
             logits = classifier.head(seen)
             features.append(seen)
             digits.append(logits[:, :10].argmax(dim=1))
@@ -113,7 +113,7 @@ def load_judge(dataset: str, root: str | None = None, file: Path | None = None) 
         raise ValueError(f"expected a judge of {dataset}, got one of {saved['dataset']} in {file}: make one with lightning judge")
     first, second = (Classifier(**hyper_parameters) for hyper_parameters in saved["classifiers"])
     nn.ModuleList([first, second]).load_state_dict({name: value.float() for name, value in saved["state_dict"].items()})
-    data = MNISTDataModule(dataset, root=root)  # type: ignore[arg-type]
+    data = MNISTDataModule(dataset, root=root, verify=False)  # type: ignore[arg-type]
     data.setup()
     known = data.images("train")[0][:KNOWN]
     return Judge(first.eval(), second.eval(), known, saved["limits"], hashlib.sha256(file.read_bytes()).hexdigest()), saved["recipe"]

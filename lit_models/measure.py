@@ -44,7 +44,7 @@ class Yardstick:
     """
 
     def __init__(self, dataset: str, judge: Judge | None, n: int = 10_000, root: str | None = None, inception: bool = False) -> None:
-        self.data = MNISTDataModule(dataset, root=root)  # type: ignore[arg-type]
+        self.data = MNISTDataModule(dataset, root=root, verify=False)  # type: ignore[arg-type]
         self.data.setup()
         self.judge, self.inception = judge, inception
         self.test, self.labels = (part[:n] for part in self.data.images("test"))

@@ -26,16 +26,22 @@ def gather_rows(rows: Tensor) -> Tensor:
     return torch.stack(parts, dim=1).flatten(0, 1)
 
 
+def single_at_least(vectors: Tensor) -> Tensor:
+    """In float32 where they are in less: sums and distances of codes want as much."""
+    return vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+
+
 def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     """Index of the nearest code, (N, D) and (K, D) to (N,); the squared norm of a vector is common to all codes."""
-    vectors, codebook = vectors.float(), codebook.float()
+    vectors, codebook = single_at_least(vectors), single_at_least(codebook)
     return torch.addmm(codebook.square().sum(dim=1), vectors, codebook.T, alpha=-2).argmin(dim=1)
 
 
 def sums_by_code(vectors: Tensor, indices: Tensor, n_codes: int) -> tuple[Tensor, Tensor]:
     """How many vectors each code has, (K,), and their sum, (K, D), over all processes."""
-    counts = torch.bincount(indices, minlength=n_codes).float()
-    sums = torch.zeros(n_codes, vectors.shape[1], device=vectors.device).index_add_(0, indices, vectors.float())
+    vectors = single_at_least(vectors)
+    counts = torch.bincount(indices, minlength=n_codes).to(vectors)
+    sums = vectors.new_zeros(n_codes, vectors.shape[1]).index_add_(0, indices, vectors)
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(counts)
         dist.all_reduce(sums)
@@ -73,7 +79,7 @@ class VectorQuantiser(nn.Module):
     @torch.no_grad()
     def update(self, vectors: Tensor) -> None:
         """Move the codebook towards a batch of vectors, (B, D, H, W); the first call places it by k-means."""
-        rows = vectors.permute(0, 2, 3, 1).flatten(0, 2).float()  # (N, D)
+        rows = single_at_least(vectors.permute(0, 2, 3, 1).flatten(0, 2))  # (N, D)
         if self.updates == 0:
             self._place_by_kmeans(vectors)
         counts, sums = sums_by_code(rows, nearest(rows, self.codebook), self.n_codes)
@@ -90,12 +96,12 @@ class VectorQuantiser(nn.Module):
 
     def _pick(self, vectors: Tensor, n: int) -> Tensor:
         """`n` vectors of the whole batch, the same on all processes: the draw depends on the number of updates alone."""
-        rows = gather_rows(vectors).permute(0, 2, 3, 1).flatten(0, 2).float()
+        rows = single_at_least(gather_rows(vectors).permute(0, 2, 3, 1).flatten(0, 2))
         generator = torch.Generator().manual_seed(int(self.updates))
         return rows[torch.randint(len(rows), (n,), generator=generator).to(rows.device)]
 
     def _place_by_kmeans(self, vectors: Tensor, rounds: int = 10) -> None:
-        rows = vectors.permute(0, 2, 3, 1).flatten(0, 2).float()
+        rows = single_at_least(vectors.permute(0, 2, 3, 1).flatten(0, 2))
         self.codebook.copy_(self._pick(vectors, self.n_codes))
         for _ in range(rounds):
             counts, sums = sums_by_code(rows, nearest(rows, self.codebook), self.n_codes)

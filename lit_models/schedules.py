@@ -27,3 +27,13 @@ def adam(parameters: Iterable[nn.Parameter], lr: float, steps: int, betas: tuple
     optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
     schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def set_base_rates(schedule: LambdaLR, rates: list[float]) -> None:
+    """Give the groups of a schedule's optimiser these learning rates, times its factor at the step where it stands.
+
+    An optimiser that is restored from a checkpoint brings those with which it was saved.
+    """
+    schedule.base_lrs = list(rates)
+    for group, rate, factor in zip(schedule.optimizer.param_groups, rates, schedule.lr_lambdas, strict=True):
+        group["initial_lr"], group["lr"] = rate, rate * factor(schedule.last_epoch)

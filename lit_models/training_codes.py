@@ -78,7 +78,7 @@ class SampleCodes:
     def sample(self: Any, n: int, labels: Tensor | None = None, generator: Generator | None = None, prior: str | None = None) -> Tensor:
         """Decodes draws from a latent density, `prior` or the model's own."""
         density = self.training_codes.density(prior or self.latent_density, self.latent_dim)
-        return self.decode(density.draw(n, labels, generator).float().to(self.device))
+        return self.decode(density.draw(n, labels, generator).to(self.device, self.dtype))
 
 
 def class_means(codes: Tensor, labels: Tensor, classes: int = 10) -> Tensor:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch import distributed as dist
 
 from lit_models.latent_density import DensityName
 from lit_models.loggers import log_terms
@@ -130,5 +131,15 @@ class VAEGAN(SampleCodes, LightningModule):
 
 
 def missed(features: Tensor, real: Tensor) -> Tensor:
-    """Share of the variance of real features over the batch that the others miss, a scalar."""
-    return (features - real).square().sum() / (real - real.mean(dim=0)).square().sum().clamp_min(1e-8)
+    """Share of the variance of real features over the batch that the others miss, a scalar; the batch is that of all processes."""
+    n, sums = torch.tensor(float(len(real)), device=real.device), real.sum(dim=0)
+    images = over_processes(n.clone())
+    squares = over_processes((real - over_processes(sums) / images).square().sum())
+    return (features - real).square().sum() / (squares * n / images).clamp_min(1e-8)
+
+
+def over_processes(value: Tensor) -> Tensor:
+    """The sum of every process's own."""
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(value)
+    return value

@@ -49,14 +49,18 @@ needs_mnist = pytest.mark.skipif(mnist_root() is None, reason="MNIST is in neith
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was(monkeypatch: pytest.MonkeyPatch):
-    """The command changes the program's own state: words, import path, signal handlers."""
+def _as_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory):
+    """The command changes the program's own state: words, import path, modules, signal handlers."""
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    modules = set(sys.modules)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    for name in set(sys.modules) - modules:  # those of a test's own folder: the next test has others of the same name
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path_factory.getbasetemp())):
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -91,10 +95,10 @@ def bare_config(model: str) -> Path:
     return file
 
 
-def run_process(*words: object, cwd: Path, start: Sequence[object] = ()) -> subprocess.CompletedProcess[str]:
+def run_process(*words: object, cwd: Path, start: Sequence[object] = (), timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """The installed command in a process of its own, one thread each."""
     command = [str(word) for word in (*(start or [Path(sys.executable).parent / "lightning"]), *words)]
-    env, timeout = os.environ | {"OMP_NUM_THREADS": "1"}, 240
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
 
 

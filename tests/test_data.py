@@ -73,7 +73,7 @@ def test_reference_images_are_the_same_at_every_call() -> None:
 @pytest.mark.parametrize(("dataset", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
 def test_idx_files_of_the_family_are_read(dataset: str, folder: str, tmp_path: Path) -> None:
     write_idx(tmp_path / folder / "raw")
-    data = MNISTDataModule(dataset, root=str(tmp_path))
+    data = MNISTDataModule(dataset, root=str(tmp_path), verify=False)
     data.setup()
     assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 4, "train": 36, "test": 40}
 
@@ -104,7 +104,7 @@ def test_damaged_files_are_refused_by_name(file: str, change, said: str, tmp_pat
     write_idx(raw)
     (raw / file).write_bytes(change((raw / file).read_bytes()))
     with pytest.raises(ValueError, match=f"{file}: {said}"):
-        MNISTDataModule("mnist", root=str(tmp_path)).setup()
+        MNISTDataModule("mnist", root=str(tmp_path), verify=False).setup()
 
 
 def out_of_reach(urls: list[str]) -> None:
@@ -177,7 +177,7 @@ def test_missing_files_are_downloaded_whole_or_not_at_all(tmp_path: Path, monkey
             MNISTDataModule("mnist", root=str(root)).prepare_data()
         assert list(root.iterdir()) == []
         monkeypatch.setattr(sources.FAMILY["mnist"], "resources", resources)
-        data = MNISTDataModule("mnist", root=str(root))
+        data = MNISTDataModule("mnist", root=str(root), verify=False)
         data.prepare_data()
         server.shutdown()
     data.setup()

@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint_is_named(fit, lightning, tmp_path: Path, capsys) -
     best.write_bytes(best.read_bytes()[:1000])
     capsys.readouterr()
     assert lightning("test", best) == 2
-    assert "best.ckpt is no readable checkpoint" in capsys.readouterr().err
+    assert "best.ckpt is no checkpoint, or a damaged one" in capsys.readouterr().err
 
 
 def test_a_trial_of_the_code_leaves_no_run_and_harms_none(fit, tmp_path: Path) -> None:

@@ -13,16 +13,41 @@ from tensorboard.util import tensor_util
 
 # Stops the run from inside, as a person would from outside; stands beside the user's YAML, as a class of their own does.
 STOPPER = """
-import os
+import hashlib, os, shutil
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import Timer
 
 class StopAt(Callback):
-    def __init__(self, step: int, signal: int = 15):
-        self.step, self.signal = step, signal
+    def __init__(self, step: int, signal: int = 15, how: str = "signal"):
+        self.step, self.signal, self.how = step, signal, how
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if trainer.global_step == self.step - 1:
-            os.kill(os.getpid(), self.signal)
+            if self.how == "signal":
+                os.kill(os.getpid(), self.signal)
+            if self.how == "time":
+                next(each for each in trainer.callbacks if isinstance(each, Timer))._duration = 1e-9
+            if self.how == "exception":
+                raise RuntimeError("stopped in training")
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if self.how == "validation" and trainer.global_step >= self.step:
+            raise RuntimeError("stopped in validation")
+
+
+class KeepFirst(Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == 0:
+            shutil.copy(trainer.checkpoint_callback.dirpath + "/last.ckpt", "first.ckpt")
+
+
+class Witness(Callback):
+    \"\"\"Writes down which images each epoch has seen.\"\"\"
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        with open("seen.txt", "a") as file:
+            for image in batch[0]:
+                digest = hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
+                file.write(f"{trainer.current_epoch} {digest}" + chr(10))
 """
 
 
@@ -65,14 +90,24 @@ def assert_same_run(first: Path, second: Path) -> None:
 
 
 OFTEN = ["--trainer.log_every_n_steps=1"]
+WITNESS = ["--trainer.callbacks+=stopper.Witness"]
+
+
+def seen_images() -> list[str]:
+    """Epoch and image, in the order in which they were trained on, since the last call."""
+    file = Path("seen.txt")
+    lines = file.read_text().splitlines()
+    file.unlink()
+    return sorted(lines)
 
 
 @pytest.fixture
 def stop_at(tmp_path: Path):
     (tmp_path / "stopper.py").write_text(STOPPER)
 
-    def words(step: int, number: int = signal.SIGTERM) -> list[str]:
-        return ["--trainer.callbacks+=stopper.StopAt", f"--trainer.callbacks.step={step}", f"--trainer.callbacks.signal={int(number)}"]
+    def words(step: int, number: int = signal.SIGTERM, how: str = "signal") -> list[str]:
+        place = [f"--trainer.callbacks.step={step}", f"--trainer.callbacks.signal={int(number)}", f"--trainer.callbacks.how={how}"]
+        return ["--import=stopper", "--trainer.callbacks+=stopper.StopAt", *place]
 
     return words
 
@@ -102,6 +137,85 @@ def test_after_a_signal(model: str, step: int, fit, stop_at, tmp_path: Path) -> 
     runs = tmp_path / "logs" / model / "digits"
     assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
     assert_same_run(runs / "version_0", runs / "version_1")
+
+
+# Four batches an epoch: 6 lies inside the second, 8 ends it; with a validation after every second batch, one follows the sixth.
+INSIDE = ["--trainer.val_check_interval=2"]
+STOPS = {
+    "in the last batch": (8, "signal", []),
+    "in the last batch of an epoch without validation": (8, "signal", ["--trainer.check_val_every_n_epoch=3"]),
+    "time limit at the end of an epoch without validation": (8, "time", ["--trainer.check_val_every_n_epoch=3"]),
+    "before a validation inside": (5, "signal", INSIDE),
+    "in the batch that a validation inside follows": (6, "signal", INSIDE),
+    "after a validation inside": (7, "signal", INSIDE),
+    "time limit inside": (6, "time", []),
+    "time limit before a validation inside": (6, "time", INSIDE),
+    "time limit at the end": (8, "time", []),
+    "exception": (6, "exception", []),
+    "exception in validation": (8, "validation", []),
+    "exception in a validation inside": (6, "validation", INSIDE),
+}
+
+
+BY_HAND = ("gan_reconstruction", "anchored", "pca_ae", "pca_vae")
+
+
+@pytest.mark.parametrize("stop", STOPS)
+@pytest.mark.parametrize(
+    "model", [pytest.param(model, marks=pytest.mark.by_hand if model in BY_HAND else pytest.mark.reliability) for model in MODELS]
+)
+def test_r1_every_model_stopped_anywhere_ends_as_the_untouched_run(model: str, stop: str, fit, stop_at, tmp_path: Path) -> None:
+    step, how, words = STOPS[stop]
+    words = ["--trainer.max_epochs=3", *OFTEN, *words, *WITNESS]
+    assert fit(model, *words) == 0
+    untouched = seen_images()
+    assert len(untouched) == len(set(untouched)) == 3 * len({line.split()[1] for line in untouched})
+    limit = ["--trainer.max_time=01:00:00:00"] if how == "time" else []
+    with pytest.raises((SystemExit, RuntimeError)) as stopped:
+        fit(model, *words, *limit, *stop_at(step, how=how))
+    if how == "time":
+        assert stopped.value.code == 0
+    assert fit(model, *words, "--ckpt_path=last") == 0
+    if how in ("signal", "time"):
+        assert seen_images() == untouched
+    else:  # what came after the last checkpoint is done again
+        assert set(seen_images()) == set(untouched)
+    runs = tmp_path / "logs" / model / "digits"
+    assert_same_run(runs / "version_0", runs / "version_1")
+
+
+@pytest.mark.parametrize("model", ["ae", "gan"])
+def test_r1_a_run_whose_steps_end_inside_an_epoch_can_be_prolonged(model: str, fit, stop_at, tmp_path: Path) -> None:
+    words = ["--trainer.max_epochs=3", *OFTEN, *WITNESS]
+    fit(model, *words)
+    untouched = seen_images()
+    assert fit(model, *words, "--trainer.max_steps=6") == 0
+    assert fit(model, *words, "--ckpt_path=last") == 0
+    assert seen_images() == untouched
+    runs = tmp_path / "logs" / model / "digits"
+    assert_same_run(runs / "version_0", runs / "version_1")
+
+
+def test_r3_two_runs_of_one_seed_are_one(fit, tmp_path: Path) -> None:
+    for _ in range(2):
+        fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
+    runs = tmp_path / "logs" / "vqvae" / "digits"
+    assert_same_run(runs / "version_0", runs / "version_1")
+
+
+def test_a_run_killed_before_its_first_step_starts_anew_in_its_folder(fit, lightning, stop_at, tmp_path: Path, capsys) -> None:
+    fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
+    with pytest.raises(SystemExit):
+        fit("vqvae", "--trainer.max_epochs=2", *OFTEN, *stop_at(2), "--trainer.callbacks+=stopper.KeepFirst")
+    runs = tmp_path / "logs" / "vqvae" / "digits"
+    last = runs / "version_1" / "checkpoints" / "last.ckpt"
+    last.write_bytes((tmp_path / "first.ckpt").read_bytes())  # as if the kill had come before the second save
+    assert state_of(last)["global_step"] == 0
+    assert lightning("test", runs / "version_1") == 2
+    assert "saved before its first step" in capsys.readouterr().err
+    assert fit("vqvae", "--trainer.max_epochs=2", *OFTEN, "--ckpt_path=last") == 0
+    assert_same_run(runs / "version_0", runs / "version_1")
+    assert not (runs / "version_2").exists()
 
 
 def test_last_is_the_last_model_though_another_was_the_best(fit, tmp_path: Path) -> None:
@@ -186,7 +300,7 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
         "        torch.save([digest, noise, codes], f'rank_{trainer.global_rank}.pt')\n"
     )
     words = [*DIGITS, *SMALL[model], "--trainer.strategy=ddp", "--trainer.devices=2", "--trainer.max_epochs=2"]
-    done = run_process("fit", "--config", model, *words, "--trainer.callbacks+=witness.Witness", cwd=tmp_path)
+    done = run_process("fit", "--config", model, *words, "--import=witness", "--trainer.callbacks+=witness.Witness", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     (first, noise, codes), (second, other_noise, other_codes) = (
         torch.load(tmp_path / f"rank_{rank}.pt", weights_only=True) for rank in (0, 1)
@@ -203,7 +317,8 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
 
 def test_a_signal_to_one_of_two_processes_stops_both_and_one_goes_on_alone(fit, tmp_path: Path) -> None:
     (tmp_path / "stopper.py").write_text(STOPPER.replace("if trainer", "if trainer.global_rank == 0 and trainer"))
-    words = [*DIGITS, *SMALL["ae"], "--trainer.max_epochs=3", "--trainer.callbacks+=stopper.StopAt", "--trainer.callbacks.step=6"]
+    words = [*DIGITS, *SMALL["ae"], "--trainer.max_epochs=3", "--import=stopper"]
+    words += ["--trainer.callbacks+=stopper.StopAt", "--trainer.callbacks.step=6"]
     done = run_process("fit", "--config", "ae", "--config", "ddp", *words, cwd=tmp_path)
     assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
     last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"

@@ -1,12 +1,14 @@
 """LightningCLI with run folders that are resumed in place."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from torch.optim.lr_scheduler import LambdaLR
 
 import callbacks
 from datamodules import MNISTDataModule
@@ -18,6 +20,7 @@ from lit_models.command.curves import rewind
 from lit_models.command.errors import UserError
 from lit_models.command.parse_errors import explain_parse_error
 from lit_models.command.quiet import quiet
+from lit_models.schedules import set_base_rates
 
 
 class Parser(LightningArgumentParser):
@@ -32,11 +35,13 @@ class Parser(LightningArgumentParser):
 class RunRecord(SaveConfigCallback):
     """Writes config.yaml into the run's folder, and into each checkpoint what class and data it belongs to.
 
-    `claimed` is the folder that this process made, `begun` whether a batch has been trained in it.
+    A resumed run's learning rates are those of its config: an optimiser brings those with which it was saved. `claimed` is the folder that
+    this process made, `begun` whether a batch has been trained in it.
     """
 
     claimed: Path | None = None
     begun = False
+    base_rates: tuple[list[float], ...] = ()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit" and trainer.is_global_zero:
@@ -46,6 +51,14 @@ class RunRecord(SaveConfigCallback):
             file.parent.mkdir(parents=True, exist_ok=True)
             self.parser.save(config, file, skip_unset=False, overwrite=True, multifile=False)
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.base_rates = tuple(list(schedule.base_lrs) for schedule in schedules_of(trainer))  # before anything is restored
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for schedule, rates in zip(schedules_of(trainer), self.base_rates, strict=True):
+            if trainer.ckpt_path:
+                set_base_rates(schedule, rates)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         RunRecord.begun = True
 
@@ -54,6 +67,7 @@ class RunRecord(SaveConfigCallback):
             "model": self.config.model.class_path,
             "data": self.config.data.class_path,
             "dataset": dataset_of(trainer.datamodule),
+            "seed": self.config.seed_everything,
         }
 
 
@@ -86,6 +100,7 @@ class Command(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(callbacks.KeepBestAndLast, "checkpoint")
+        parser.add_argument("--import", type=str | None, default=None, help="A module of your own, whose classes a config may then name.")
         parser.add_argument("--weights", type=str | None, default=None, help="Start a new run from the weights of this checkpoint or run.")
 
     def _parse_ckpt_path(self) -> None:
@@ -151,11 +166,14 @@ class Command(LightningCLI):
             trainer.callbacks = [callback for callback in trainer.callbacks or [] if callback.class_path != "callbacks.Progress"]
 
     def after_instantiate_classes(self) -> None:
+        self.trainer.precision_plugin.convert_module(self.model)  # or what a checkpoint has in float64 would be loaded into float32 first
         if self.checkpoint is not None:
             saved = read_checkpoint(self.checkpoint)
             self._check_identity(saved)
             if self.subcommand == "fit":
                 self._resume(self.checkpoint, saved["global_step"], saved["loops"]["fit_loop"])
+                if saved["global_step"] == 0:  # nothing to restore: the same seed makes the same beginning
+                    self.config_init[self.subcommand].ckpt_path = None
         weights = self.config[self.subcommand].weights
         if weights is not None:
             file = runs.resolve(weights)
@@ -181,14 +199,17 @@ class Command(LightningCLI):
 
     def _check_identity(self, saved: dict[str, Any]) -> None:
         """A checkpoint is resumed by the model and on the data that it was trained with."""
-        then = {"model": saved.get("run", {}).get("model"), "dataset": saved.get("run", {}).get("dataset")}
-        now = {"model": self.config[self.subcommand].model.class_path, "dataset": self.dataset}
+        config, run = self.config[self.subcommand], saved.get("run", {})
+        then = {"model": run.get("model"), "dataset": run.get("dataset")}
+        now = {"model": config.model.class_path, "dataset": self.dataset}
         if then == now:
+            if self.subcommand == "fit" and "seed" in run:
+                then["seed_everything"], now["seed_everything"] = run["seed"], config.seed_everything
             for part, module in (("", self.model), ("datamodule_", self.datamodule)):
                 prefix = "data" if part else "model"
                 then |= {f"{prefix}.{key}": value for key, value in saved.get(f"{part}hyper_parameters", {}).items()}
                 now |= {f"{prefix}.{key}": value for key, value in module.hparams.items()}
-        keys = sorted(key for key in then | now if then.get(key) != now.get(key))
+        keys = sorted(key for key in then | now if then.get(key) != now.get(key) and not asked_for(key))
         differing = [f"{key} {then.get(key)} there, {now.get(key)} here" for key in keys]
         if differing:
             raise UserError(
@@ -196,6 +217,16 @@ class Command(LightningCLI):
                 f"got a difference: {'; '.join(differing)}",
                 f"take the old values, or start anew from its weights: --weights {self.checkpoint} without --ckpt_path",
             )
+
+
+def asked_for(key: str) -> bool:
+    """Whether it is a learning rate, or the length of its schedule, which the command line names: these may change in a run."""
+    name = re.fullmatch(r"model\.(?:\w+_)?lr(?:_steps)?", key)
+    return name is not None and any(re.match(rf"--model\.(init_args\.)?{key[6:]}(=|$)", word) for word in sys.argv)
+
+
+def schedules_of(trainer: Trainer) -> list[LambdaLR]:
+    return [config.scheduler for config in trainer.lr_scheduler_configs if isinstance(config.scheduler, LambdaLR)]
 
 
 def dataset_of(datamodule: LightningDataModule | None) -> str:

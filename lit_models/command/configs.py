@@ -43,6 +43,8 @@ def find(name: str) -> Path:
 def read(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text())
+    except UnicodeDecodeError as error:
+        raise UserError(f"expected text in {file}", f"got bytes that are none: {error}", "write it anew") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: {getattr(error, 'problem', error)}" if mark else str(error)

@@ -8,7 +8,7 @@ class UserError(Exception):
     """At most three lines, exit code 2, no traceback."""
 
     def __init__(self, expected: str, found: str, remedy: str = "") -> None:
-        super().__init__("\n".join(f"lightning: {line}" for line in (expected, found, remedy) if line))
+        super().__init__("\n".join(f"lightning: {' '.join(line.split())}" for line in (expected, found, remedy) if line))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

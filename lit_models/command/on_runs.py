@@ -33,6 +33,8 @@ SHIPPED = (
 def load(checkpoint: Path, named: str | None) -> tuple[LightningModule, dict[str, Any]]:
     """The model of a checkpoint, by a class of ours or the one the user names: a path inside a file is never imported."""
     saved = read_checkpoint(checkpoint)
+    if saved.get("global_step") == 0:
+        raise UserError("expected a model that has been trained", f"got {checkpoint}, saved before its first step", "fit goes on with it")
     trained = saved.get("run", {}).get("model", "unknown")
     path = named or trained
     if named is None and trained not in SHIPPED:

@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from lit_models.archive import CheckpointError, check_archive
 from lit_models.command.errors import UserError
 
 LOGS = Path("logs")
@@ -51,14 +54,17 @@ def run_of(checkpoint: Path) -> Path | None:
 def resolve(given: str, name: str | None = None, dataset: str | None = None) -> Path:
     """The checkpoint meant by a file, a run folder, or, for a config's name and a data set, `last` or `best`.
 
-    A folder of runs means its newest run.
+    A folder of runs means its newest run. A damaged file is passed over for the next, which is said, but not one that was named itself.
     """
     if given in ("last", "best") and name and dataset:
         parent = LOGS / name / dataset
-        for run in reversed(versions(parent)):
-            if (run / "checkpoints" / f"{given}.ckpt").is_file():
-                return run / "checkpoints" / f"{given}.ckpt"
-        others = sorted({str(file.parent.parent.parent) for file in LOGS.glob(f"*/*/version_*/checkpoints/{given}.ckpt")})
+        kinds = ("last", "best") if given == "last" else ("best",)
+        found = newest_good(
+            file for run in reversed(versions(parent)) for kind in kinds if (file := run / "checkpoints" / f"{kind}.ckpt").is_file()
+        )
+        if found is not None:
+            return found
+        others = sorted({str(file.parent.parent.parent) for file in LOGS.glob(f"*/*/version_*/checkpoints/{given}.ckpt")} - {str(parent)})
         raise UserError(
             f"expected a run with checkpoints/{given}.ckpt in {parent}/",
             f"found {'runs only in ' + ', '.join(others) if others else 'none'}",
@@ -67,10 +73,33 @@ def resolve(given: str, name: str | None = None, dataset: str | None = None) -> 
     path = Path(given)
     if path.is_file():
         return path
-    for run in (path, *reversed(versions(path))):
-        for kind in ("best", "last") if name is None else ("last",):
-            if (run / "checkpoints" / f"{kind}.ckpt").is_file():
-                return run / "checkpoints" / f"{kind}.ckpt"
+    kinds = ("best", "last") if name is None else ("last", "best")
+    found = newest_good(
+        file for run in (path, *reversed(versions(path))) for kind in kinds if (file := run / "checkpoints" / f"{kind}.ckpt").is_file()
+    )
+    if found is not None:
+        return found
     runs = sorted(LOGS.glob("*/*/version_*/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime)
     known = f"the newest run is {runs[-1].parent.parent}" if runs else "train first: lightning fit --config vqvae"
     raise UserError("expected a checkpoint file or a run folder with checkpoints", f"got {given!r}, which is neither", known)
+
+
+def newest_good(files: Iterable[Path]) -> Path | None:
+    """The first that is whole, None where there is no file.
+
+    Raises:
+        UserError: If there are only damaged ones.
+    """
+    passed_over: list[str] = []
+    for file in files:
+        try:
+            check_archive(file)
+        except CheckpointError as error:
+            passed_over.append(str(error))
+            continue
+        for words in passed_over:
+            print(f"warning  {words}; taking {file} instead", file=sys.stderr, flush=True)
+        return file
+    if passed_over:
+        raise UserError("expected a checkpoint that is whole", f"got only damaged ones: {'; '.join(passed_over)}"[:600], "start anew")
+    return None

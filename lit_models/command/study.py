@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lit_models.command import configs, runs
 from lit_models.command.errors import UserError, did_you_mean
-from lit_models.command.use import Parser
+from lit_models.command.use import Parser, explained
 
 
 def study(arguments: list[str]) -> int:
@@ -47,4 +47,5 @@ def judge(arguments: list[str]) -> int:
     checkpoints = [runs.resolve(run) for run in given.runs]
     from lit_models.command import on_judges
 
-    return on_judges.make(checkpoints, given) if checkpoints else on_judges.report(given)
+    with explained():
+        return on_judges.make(checkpoints, given) if checkpoints else on_judges.report(given)

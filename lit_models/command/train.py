@@ -1,15 +1,17 @@
 """`fit` and `validate`, as far as they go without torch: configs by name, and errors in three lines."""
 
+import errno
 import os
 import sys
 import sysconfig
 import traceback
 from pathlib import Path
 
-from lit_models.command import configs, runs
+from lit_models.command import configs, runs, trust
 from lit_models.command.errors import UserError
 
 OURS = ("lit_models", "datamodules", "callbacks")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def run(command: str, arguments: list[str]) -> int:
@@ -22,6 +24,7 @@ def run(command: str, arguments: list[str]) -> int:
         )
     name = configs.run_name(files) if files else "run"
     add_to_path(Path.cwd(), *(file.parent for file in files))
+    trust.check_class_paths(files, arguments, trust.take_imports(arguments))
     sys.argv = [sys.argv[0], command, *arguments]  # Lightning starts further processes with these words
 
     from lit_models.command.cli import Command, RunRecord
@@ -32,10 +35,13 @@ def run(command: str, arguments: list[str]) -> int:
         Command.start(name)
     except BaseException as error:
         if RunRecord.begun:
+            stopped = explain_stop(error)
+            if stopped:
+                raise stopped from error
             raise
         if RunRecord.claimed:
             runs.discard(RunRecord.claimed)
-        explained = explain(error)
+        explained = explain_stop(error) or explain(error)
         if explained:
             raise explained from error
         raise
@@ -48,6 +54,21 @@ def run(command: str, arguments: list[str]) -> int:
 def add_to_path(*folders: Path) -> None:
     """For classes of the user's own; last, or a `callbacks` folder of theirs would hide ours."""
     sys.path += [folder for folder in dict.fromkeys(map(str, folders)) if folder not in sys.path]
+
+
+def explain_stop(error: BaseException) -> UserError | None:
+    """What ended a run that had begun, in three lines, where its user can mend it; a traceback serves any other better."""
+    from callbacks.finite import NotFinite
+
+    if isinstance(error, NotFinite):
+        return UserError("expected losses, gradients, weights and buffers to be finite", *str(error).split(": ", 1))
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return UserError(
+            f"expected access to {error.filename or 'the disk'}, and room on it",
+            f"got {error.strerror}",
+            "files written before are whole: make room or give access, then go on with --ckpt_path last",
+        )
+    return None
 
 
 def explain(error: BaseException) -> UserError | None:

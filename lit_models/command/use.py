@@ -1,6 +1,8 @@
 """`test`, `predict` and `sample`: a run or a checkpoint, and no config, for the run knows its own."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,14 +63,22 @@ def run(command: str, arguments: list[str]) -> int:
     if command == "predict":
         _check_suffix(given.output, (".npz",))
     from lit_models.command import on_runs
+
+    with explained():
+        return getattr(on_runs, command)(checkpoint, given)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Errors of the user's in three lines; others as they are."""
     from lit_models.command.train import explain
 
     try:
-        return getattr(on_runs, command)(checkpoint, given)
+        yield
     except Exception as error:
-        explained = explain(error)
-        if explained:
-            raise explained from error
+        words = explain(error)
+        if words:
+            raise words from error
         raise
 
 
