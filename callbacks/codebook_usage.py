@@ -4,11 +4,11 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure as Plot
 from torch import Tensor
-from torch import distributed as dist
 
 from callbacks.figure import Drawn, Figure, caption
 from callbacks.picture import plot_picture
 from lit_models.contracts import HasCodebook
+from lit_models.processes import over_processes
 
 
 class CodebookUsage(Figure):
@@ -49,8 +49,7 @@ class CodebookUsage(Figure):
         self.counts += torch.bincount(pl_module.indices(batch[0]).flatten(), minlength=len(self.counts))
 
     def _log(self, pl_module: LightningModule, stage: str) -> None:
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(self.counts)
+        over_processes(self.counts)
         share = self.counts / self.counts.sum()
         perplexity = torch.special.entr(share).sum().exp()
         # The counts are those of all processes already: `sync_dist` averages equal numbers.

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Timer
 from torch import distributed as dist
 
 from callbacks.checkpoints import last_checkpoint, save_last
+from lit_models.processes import over_processes, together
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 TIME_LIMIT = 1  # stands for the end of the time among the numbers of signals; SIGHUP, which has it, is none of ours
@@ -72,11 +73,9 @@ class StopOnSignal(Callback):
         self._restore()
 
     def _agreed(self, pl_module: LightningModule) -> int:
-        if not (dist.is_available() and dist.is_initialized()):
+        if not together():  # no tensor then: a GPU would be waited for at every step
             return self._received
-        flag = torch.tensor(self._received, device=pl_module.device)
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-        return int(flag)
+        return int(over_processes(torch.tensor(self._received, device=pl_module.device), op=dist.ReduceOp.MAX))
 
     def _leave(self, trainer: Trainer) -> None:
         if not self._stop:

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from lit_models.processes import over_processes, together
+
 
 def gather_rows(rows: Tensor) -> Tensor:
     """Rows of all processes in the order of one process: the loader deals rows r, r + world, ... to rank r."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if not together():
         return rows
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, rows.contiguous())
@@ -42,10 +44,7 @@ def sums_by_code(vectors: Tensor, indices: Tensor, n_codes: int) -> tuple[Tensor
     vectors = single_at_least(vectors)
     counts = torch.bincount(indices, minlength=n_codes).to(vectors)
     sums = vectors.new_zeros(n_codes, vectors.shape[1]).index_add_(0, indices, vectors)
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(counts)
-        dist.all_reduce(sums)
-    return counts, sums
+    return over_processes(counts), over_processes(sums)
 
 
 class VectorQuantiser(nn.Module):

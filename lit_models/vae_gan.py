@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch import distributed as dist
 
 from lit_models.latent_density import DensityName
 from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, Adversary, gaussian_kl, generator_loss, squared_error
 from lit_models.networks import Discriminator, Encoder, Generator
 from lit_models.players import averaged, check_precision, discriminator_turn, gradients_for, judge
+from lit_models.processes import over_processes
 from lit_models.schedules import adam
 from lit_models.training_codes import SampleCodes, TrainingCodes
 
@@ -136,10 +136,3 @@ def missed(features: Tensor, real: Tensor) -> Tensor:
     images = over_processes(n.clone())
     squares = over_processes((real - over_processes(sums) / images).square().sum())
     return (features - real).square().sum() / (squares * n / images).clamp_min(1e-8)
-
-
-def over_processes(value: Tensor) -> Tensor:
-    """The sum of every process's own."""
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(value)
-    return value

@@ -55,8 +55,8 @@ class RunRecord(SaveConfigCallback):
         self.base_rates = tuple(list(schedule.base_lrs) for schedule in schedules_of(trainer))  # before anything is restored
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        for schedule, rates in zip(schedules_of(trainer), self.base_rates, strict=True):
-            if trainer.ckpt_path:
+        if trainer.ckpt_path:
+            for schedule, rates in zip(schedules_of(trainer), self.base_rates, strict=True):
                 set_base_rates(schedule, rates)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

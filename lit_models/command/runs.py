@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from lit_models.archive import CheckpointError, check_archive
@@ -58,10 +57,7 @@ def resolve(given: str, name: str | None = None, dataset: str | None = None) -> 
     """
     if given in ("last", "best") and name and dataset:
         parent = LOGS / name / dataset
-        kinds = ("last", "best") if given == "last" else ("best",)
-        found = newest_good(
-            file for run in reversed(versions(parent)) for kind in kinds if (file := run / "checkpoints" / f"{kind}.ckpt").is_file()
-        )
+        found = newest_good(versions(parent)[::-1], ("last", "best") if given == "last" else ("best",))
         if found is not None:
             return found
         others = sorted({str(file.parent.parent.parent) for file in LOGS.glob(f"*/*/version_*/checkpoints/{given}.ckpt")} - {str(parent)})
@@ -73,10 +69,7 @@ def resolve(given: str, name: str | None = None, dataset: str | None = None) -> 
     path = Path(given)
     if path.is_file():
         return path
-    kinds = ("best", "last") if name is None else ("last", "best")
-    found = newest_good(
-        file for run in (path, *reversed(versions(path))) for kind in kinds if (file := run / "checkpoints" / f"{kind}.ckpt").is_file()
-    )
+    found = newest_good([path, *versions(path)[::-1]], ("best", "last") if name is None else ("last", "best"))
     if found is not None:
         return found
     runs = sorted(LOGS.glob("*/*/version_*/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime)
@@ -84,14 +77,16 @@ def resolve(given: str, name: str | None = None, dataset: str | None = None) -> 
     raise UserError("expected a checkpoint file or a run folder with checkpoints", f"got {given!r}, which is neither", known)
 
 
-def newest_good(files: Iterable[Path]) -> Path | None:
-    """The first that is whole, None where there is no file.
+def newest_good(runs: list[Path], kinds: tuple[str, ...]) -> Path | None:
+    """The first checkpoint of these runs that is whole, None where there is none at all.
 
     Raises:
         UserError: If there are only damaged ones.
     """
     passed_over: list[str] = []
-    for file in files:
+    for file in (run / "checkpoints" / f"{kind}.ckpt" for run in runs for kind in kinds):
+        if not file.is_file():
+            continue
         try:
             check_archive(file)
         except CheckpointError as error:

@@ -34,14 +34,9 @@ def run(command: str, arguments: list[str]) -> int:
     try:
         Command.start(name)
     except BaseException as error:
-        if RunRecord.begun:
-            stopped = explain_stop(error)
-            if stopped:
-                raise stopped from error
-            raise
-        if RunRecord.claimed:
+        if RunRecord.claimed and not RunRecord.begun:
             runs.discard(RunRecord.claimed)
-        explained = explain_stop(error) or explain(error)
+        explained = explain_stop(error) or (None if RunRecord.begun else explain(error))
         if explained:
             raise explained from error
         raise
