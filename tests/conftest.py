@@ -85,6 +85,20 @@ def fit(lightning: Callable[..., int]) -> Callable[..., int]:
     return call
 
 
+@pytest.fixture
+def stop_at(tmp_path: Path) -> Callable[..., list[str]]:
+    """Words that stop a run from inside in its `step`-th batch, `how` it says."""
+    from same_run import STOPPER
+
+    (tmp_path / "stopper.py").write_text(STOPPER)
+
+    def words(step: int, number: int = signal.SIGTERM, how: str = "signal") -> list[str]:
+        place = [f"--trainer.callbacks.step={step}", f"--trainer.callbacks.signal={int(number)}", f"--trainer.callbacks.how={how}"]
+        return ["--import=stopper", "--trainer.callbacks+=stopper.StopAt", *place]
+
+    return words
+
+
 def bare_config(model: str) -> Path:
     """The shared callbacks alone, and for a GAN those measures by which its best is known."""
     file = Path.cwd() / "bare.yaml"
@@ -95,11 +109,17 @@ def bare_config(model: str) -> Path:
     return file
 
 
+LIGHTNING = Path(sys.executable).parent / "lightning"  # the installed command
+
+
+def one_thread() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
 def run_process(*words: object, cwd: Path, start: Sequence[object] = (), timeout: float = 240) -> subprocess.CompletedProcess[str]:
     """The installed command in a process of its own, one thread each."""
-    command = [str(word) for word in (*(start or [Path(sys.executable).parent / "lightning"]), *words)]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    command = [str(word) for word in (*(start or [LIGHTNING]), *words)]
+    return subprocess.run(command, cwd=cwd, env=one_thread(), capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def state_of(checkpoint: Path) -> dict[str, object]:

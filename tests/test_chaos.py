@@ -1,26 +1,23 @@
 """Runs of the real command that are cut by real signals, at random, and go on."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import DIGITS, SMALL, bare_config, run_process
-from test_resume import assert_same_run
+from conftest import DIGITS, LIGHTNING, SMALL, bare_config, one_thread, run_process
+from same_run import assert_same_run
 
 from lit_models.checkpoint_io import read_checkpoint
 
-COMMAND = str(Path(sys.executable).parent / "lightning")
 QUICK = ["--trainer.log_every_n_steps=1", "--trainer.enable_progress_bar=false"]
 
 
 def start(cwd: Path, *words: object) -> subprocess.Popen[str]:
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([COMMAND, *map(str, words)], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = list(map(str, [LIGHTNING, *words]))
+    return subprocess.Popen(command, cwd=cwd, env=one_thread(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def wait_for_training(process: subprocess.Popen[str], last: Path) -> None:
@@ -35,9 +32,7 @@ def wait_for_training(process: subprocess.Popen[str], last: Path) -> None:
 
 @pytest.mark.parametrize("kills", [pytest.param(3, marks=pytest.mark.reliability), pytest.param(20, marks=pytest.mark.by_hand)])
 @pytest.mark.parametrize("model", ["vqvae", "gan_conditional"])
-def test_r2_any_number_of_random_interruptions_end_in_the_untouched_run(
-    model: str, kills: int, fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_r2_any_number_of_random_interruptions_end_in_the_untouched_run(model: str, kills: int, fit, tmp_path: Path) -> None:
     """The same command each time, `--ckpt_path last` in it from the second on; R18: every point of the curves once, no row lost."""
     drawn = random.Random(kills)
     epochs = f"--trainer.max_epochs={20 * kills}"
@@ -68,8 +63,8 @@ def test_r2_any_number_of_random_interruptions_end_in_the_untouched_run(
 @pytest.mark.reliability
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_r7_a_signal_ends_the_batch_saves_and_exits_within_five_seconds(number: int, code: int, fit, tmp_path: Path) -> None:
-    monkey = ["fit", "--config", "ae", *DIGITS, *SMALL["ae"], *QUICK, "--trainer.max_epochs=100000"]
-    process = start(tmp_path, *monkey)
+    words = ["fit", "--config", "ae", *DIGITS, *SMALL["ae"], *QUICK, "--trainer.max_epochs=100000"]
+    process = start(tmp_path, *words)
     last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
     wait_for_training(process, last)
     time.sleep(1.0)
@@ -85,7 +80,7 @@ def test_r7_a_signal_ends_the_batch_saves_and_exits_within_five_seconds(number: 
 @pytest.mark.reliability
 def test_r7_timeout_may_be_what_sends_it(tmp_path: Path) -> None:
     words = ["--config", "ae", *DIGITS, *SMALL["ae"], *QUICK, "--trainer.max_epochs=100000"]
-    done = run_process("fit", *words, cwd=tmp_path, start=["timeout", "--preserve-status", "-s", "TERM", "25", COMMAND])
+    done = run_process("fit", *words, cwd=tmp_path, start=["timeout", "--preserve-status", "-s", "TERM", "25", LIGHTNING])
     assert done.returncode == 143, done.stderr[-2000:]
     last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last)["global_step"] > 0

@@ -1,17 +1,13 @@
-"""Checkpoints: whole or not there, damaged ones are known, and nothing is saved that is no number."""
+"""Checkpoints: whole or not there, damaged ones are known, and a run is gone on with as what it is."""
 
-import os
 import random
-import resource
 import subprocess
 import sys
-import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import assert_equal, run_process, state_of
+from conftest import assert_equal, one_thread, state_of
 
 from lit_models.archive import CheckpointError
 from lit_models.checkpoint_io import AtomicCheckpointIO, read_checkpoint
@@ -45,7 +41,7 @@ for kill in range(kills):
 def kill_while_saving(file: Path, kills: int) -> None:
     other_file_system = Path("/dev/shm") if Path("/dev/shm").is_dir() else file.parent
     words = [sys.executable, "-c", SAVER, file, str(kills)]
-    env = os.environ | {"TMPDIR": str(other_file_system), "OMP_NUM_THREADS": "1"}
+    env = one_thread() | {"TMPDIR": str(other_file_system)}
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout.count("ok") == kills
 
@@ -200,154 +196,3 @@ def test_r8_a_learning_rate_given_explicitly_is_taken_and_used(fit, tmp_path: Pa
     # Four steps into a warm-up of a hundred, then eight: (5 and 9) / 100 of the rate.
     assert before == pytest.approx(1e-3 * 5 / 100)
     assert learning_rate(file) == pytest.approx(1e-4 * 9 / 100)
-
-
-# -- R13: no room, no right
-
-
-def limited(words: list[str], cwd: Path, limit: Callable[[], None]) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "lightning"), *words]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=240, check=False, preexec_fn=limit)
-
-
-WORDS = [
-    "fit", "--config", "ae", "--data.dataset=digits", "--data.limit=250", "--data.epoch_images=null", "--trainer.accelerator=cpu",
-    "--trainer.max_epochs=2",
-]  # fmt: skip
-
-
-def assert_short(said: str) -> None:
-    assert len([line for line in said.splitlines() if line.startswith("lightning: ")]) == 3
-    assert "Traceback" not in said
-
-
-@pytest.mark.reliability
-def test_r13_a_file_that_may_not_grow_is_an_error_before_the_first_step(tmp_path: Path) -> None:
-    done = limited(WORDS, tmp_path, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)))
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert "File too large" in done.stderr
-    assert_short(done.stderr)
-    assert not list(tmp_path.glob("logs/**/*.ckpt"))
-
-
-@pytest.mark.reliability
-def test_r13_a_full_disk_is_an_error_and_older_files_stay_whole(tmp_path: Path) -> None:
-    """A tmpfs of 1 MB in a mount namespace of its own: the checkpoint of the AE has more."""
-    place = tmp_path / "small"
-    place.mkdir()
-    script = f"mount -t tmpfs -o size=1M none {place} && cd {place} && exec {Path(sys.executable).parent / 'lightning'} {' '.join(WORDS)}"
-    done = run_process(cwd=tmp_path, start=["unshare", "-m", "sh", "-c", script])
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert "No space left on device" in done.stderr
-
-
-@pytest.mark.reliability
-def test_r13_a_folder_that_cannot_be_written_is_an_error_before_the_first_step(tmp_path: Path) -> None:
-    place = tmp_path / "fixed"
-    place.mkdir()
-    script = f"mount -t tmpfs -o ro none {place} && cd {place} && exec {Path(sys.executable).parent / 'lightning'} {' '.join(WORDS)}"
-    done = run_process(cwd=tmp_path, start=["unshare", "-m", "sh", "-c", script])
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert "Read-only file system" in done.stderr
-    assert_short(done.stderr)
-
-
-@pytest.mark.reliability
-def test_r13_a_folder_without_permission_is_an_error_before_the_first_step(tmp_path: Path) -> None:
-    """Another user's, without root's right to write everywhere."""
-    place = tmp_path / "anothers"
-    place.mkdir(mode=0o755)
-    os.chown(place, 65534, 65534)
-    no_root = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
-    done = run_process(*WORDS, cwd=place, start=[*no_root, Path(sys.executable).parent / "lightning"])
-    assert done.returncode == 2, done.stderr[-2000:]
-    assert "Permission denied" in done.stderr
-    assert_short(done.stderr)
-
-
-# -- R14: what is no number
-
-
-@pytest.fixture
-def spoiler(tmp_path: Path) -> Callable[..., list[str]]:
-    (tmp_path / "spoiler.py").write_text(
-        textwrap.dedent("""
-            from lightning.pytorch import Callback
-
-            class Spoil(Callback):
-                def __init__(self, step: int, what: str):
-                    self.step, self.what = step, what
-
-                def on_before_optimizer_step(self, trainer, pl_module, optimizer):
-                    if self.what == "gradient" and trainer.global_step == self.step:
-                        next(pl_module.parameters()).grad[0] = float("nan")
-                    if self.what == "codebook" and trainer.global_step == self.step:
-                        pl_module.quantiser.codebook[3] = float("inf")
-        """)
-    )
-
-    def words(step: int, what: str) -> list[str]:
-        return ["--trainer.callbacks+=spoiler.Spoil", f"--trainer.callbacks.step={step}", f"--trainer.callbacks.what={what}"]
-
-    return words
-
-
-def finite(file: Path) -> bool:
-    saved = read_checkpoint(file)
-    tensors = [value for value in saved["state_dict"].values() if torch.is_tensor(value) and value.is_floating_point()]
-    tensors += [
-        value
-        for optimizer in saved["optimizer_states"]
-        for state in optimizer["state"].values()
-        for value in state.values()
-        if torch.is_tensor(value)
-    ]
-    return all(bool(value.isfinite().all()) for value in tensors)
-
-
-@pytest.mark.parametrize(
-    ("model", "what", "said"),
-    [
-        ("ae", "loss", "loss term"),
-        ("gan", "loss", ""),
-        ("vae", "gradient", ""),
-        ("vqvae", "codebook", "buffer quantiser.codebook is inf"),
-    ],
-)
-def test_r14_a_run_that_is_no_longer_finite_stops_and_saves_nothing_of_it(
-    model: str, what: str, said: str, fit, spoiler, tmp_path: Path, capsys
-) -> None:
-    words = ["--model.init_args.lr=1e32"] if what == "loss" else spoiler(6, what)
-    words += ["--model.init_args.autoencoder_steps=100"] if model == "vqvae" else []
-    assert fit(model, "--trainer.max_epochs=5", "--trainer.log_every_n_steps=1", *words) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert "nan" in error or "inf" in error
-    assert "with learning rate" in error
-    step = int(error.split(" at step ")[1].split(",")[0])
-    assert step <= (10 if what == "loss" else 16)
-    run = tmp_path / "logs" / model / "digits" / "version_0"
-    assert all(finite(file) for file in (run / "checkpoints").iterdir())
-    assert "nan" not in (run / "metrics.csv").read_text() if (run / "metrics.csv").is_file() else True
-
-
-@pytest.mark.parametrize(
-    ("model", "words", "said"),
-    [
-        ("vae", ["--model.init_args.beta=1000"], "the posterior has collapsed"),
-        ("vqvae", ["--model.init_args.n_codes=4096", "--model.init_args.autoencoder_steps=100"], "the codebook has collapsed"),
-        ("gan", ["--model.init_args.lr=1e-8"], "the generator has collapsed"),
-    ],
-)
-def test_r14_a_collapse_is_said_once(model: str, words: list[str], said: str, fit, tmp_path: Path, capsys) -> None:
-    early = ["--trainer.callbacks+=callbacks.WarnOfCollapse", "--trainer.callbacks.after_steps=60", "--trainer.max_epochs=20"]
-    if model == "vqvae":  # twenty images of sixteen positions cannot use a tenth of 4,096 codes
-        early[1:] = ["--trainer.callbacks.after_steps=4", "--trainer.max_epochs=6", "--data.init_args.limit=20"]
-        early += ["--trainer.callbacks+=callbacks.CodebookUsage"]
-    assert fit(model, *early, *words) == 0
-    error = capsys.readouterr().err
-    assert error.count(said) == 1
-    assert "--model." in error
-    assert fit(model, *early) == 0
-    assert "collapsed" not in capsys.readouterr().err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DIGITS, MODELS, SMALL, assert_equal, bare_config, run_process, state_of
+from conftest import DIGITS, LIGHTNING, MODELS, SMALL, assert_equal, bare_config, one_thread, run_process, state_of
 
 from datamodules.loader import EvalLoader, TrainLoader
 from datamodules.sources import Split
@@ -161,10 +161,10 @@ def test_r11_metrics_are_the_same_by_one_two_and_three_processes(fit, tmp_path: 
 
 
 def start_pair(cwd: Path, *words: object) -> subprocess.Popen[bytes]:
-    command = [str(Path(sys.executable).parent / "lightning"), "fit", "--config", "ae", "--config", "ddp", *DIGITS, *SMALL["ae"]]
+    command = [str(LIGHTNING), "fit", "--config", "ae", "--config", "ddp", *DIGITS, *SMALL["ae"]]
     command += ["--config", str(bare_config("ae")), "--trainer.max_epochs=100000", "--trainer.enable_progress_bar=false", *map(str, words)]
     log = (cwd / "log.txt").open("wb")
-    return subprocess.Popen(command, cwd=cwd, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log, start_new_session=True)
+    return subprocess.Popen(command, cwd=cwd, env=one_thread(), stdout=log, stderr=log, start_new_session=True)
 
 
 def members(group: int) -> list[int]:
@@ -229,7 +229,7 @@ def test_two_nodes_of_one_process_each_train_as_one(fit, own, tmp_path: Path) ->
         start += ["--master_addr=127.0.0.1", "--master_port=29633", *map(str, common)]
         start += ["--trainer.strategy=ddp", "--trainer.devices=1", "--trainer.num_nodes=2"]
         log = (tmp_path / f"node_{node}.txt").open("wb")
-        nodes.append(subprocess.Popen(start, cwd=tmp_path, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log))
+        nodes.append(subprocess.Popen(start, cwd=tmp_path, env=one_thread(), stdout=log, stderr=log))
     for node, process in enumerate(nodes):
         assert process.wait(180) == 0, (tmp_path / f"node_{node}.txt").read_text()[-3000:]
     assert difference(kept(tmp_path, 1, 0)[0], kept(tmp_path, 2, 1)[0]) <= 1e-10

@@ -1,6 +1,5 @@
 """Stopping and going on gives what an unbroken run gives, bit for bit: weights, buffers, optimiser, curves."""
 
-import csv
 import signal
 import sys
 from pathlib import Path
@@ -8,108 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import DIGITS, MODELS, SMALL, assert_equal, run_process, state_of
-from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-from tensorboard.util import tensor_util
-
-# Stops the run from inside, as a person would from outside; stands beside the user's YAML, as a class of their own does.
-STOPPER = """
-import hashlib, os, shutil
-from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import Timer
-
-class StopAt(Callback):
-    def __init__(self, step: int, signal: int = 15, how: str = "signal"):
-        self.step, self.signal, self.how = step, signal, how
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.global_step == self.step - 1:
-            if self.how == "signal":
-                os.kill(os.getpid(), self.signal)
-            if self.how == "time":
-                next(each for each in trainer.callbacks if isinstance(each, Timer))._duration = 1e-9
-            if self.how == "exception":
-                raise RuntimeError("stopped in training")
-
-    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        if self.how == "validation" and trainer.global_step >= self.step:
-            raise RuntimeError("stopped in validation")
-
-
-class KeepFirst(Callback):
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if trainer.global_step == 0:
-            shutil.copy(trainer.checkpoint_callback.dirpath + "/last.ckpt", "first.ckpt")
-
-
-class Witness(Callback):
-    \"\"\"Writes down which images each epoch has seen.\"\"\"
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        with open("seen.txt", "a") as file:
-            for image in batch[0]:
-                digest = hashlib.sha256(image.numpy().tobytes()).hexdigest()[:16]
-                file.write(f"{trainer.current_epoch} {digest}" + chr(10))
-"""
-
-
-def curves(run: Path) -> dict[tuple[str, int], list[float]]:
-    """Values of each (tag, step) over all event files; more than one would be a doubled point."""
-    points: dict[tuple[str, int], list[float]] = {}
-    for file in sorted(run.glob("events.*")):
-        for event in EventFileLoader(str(file)).Load():
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith(("best/", "test/")):
-                    points.setdefault((value.tag, event.step), []).append(float(tensor_util.make_ndarray(value.tensor)))
-    return points
-
-
-def pictures(run: Path) -> list[tuple[str, int]]:
-    found = []
-    for file in sorted(run.glob("events.*")):
-        for event in EventFileLoader(str(file)).Load():
-            found += [(value.tag, event.step) for value in event.summary.value if value.metadata.plugin_data.plugin_name == "images"]
-    return sorted(found)
-
-
-def rows(run: Path) -> list[dict[str, str]]:
-    with (run / "metrics.csv").open(newline="") as stream:
-        return [{key: value for key, value in row.items() if value != ""} for row in csv.DictReader(stream)]
-
-
-def assert_same_run(first: Path, second: Path) -> None:
-    kept = [sorted(file.name for file in (run / "checkpoints").iterdir()) for run in (first, second)]
-    assert kept[0] == kept[1]
-    assert "last.ckpt" in kept[0]
-    for name in kept[0]:
-        assert_equal(state_of(first / "checkpoints" / name), state_of(second / "checkpoints" / name))
-    one, other = curves(first), curves(second)
-    assert one
-    assert one == other
-    # Lightning writes the epoch beside the metrics of training and again beside those of validation.
-    assert all(len(values) == 1 for (tag, _), values in one.items() if tag != "epoch")
-    assert rows(first) == rows(second)
-
-
-OFTEN = ["--trainer.log_every_n_steps=1"]
-WITNESS = ["--trainer.callbacks+=stopper.Witness"]
-
-
-def seen_images() -> list[str]:
-    """Epoch and image, in the order in which they were trained on, since the last call."""
-    file = Path("seen.txt")
-    lines = file.read_text().splitlines()
-    file.unlink()
-    return sorted(lines)
-
-
-@pytest.fixture
-def stop_at(tmp_path: Path):
-    (tmp_path / "stopper.py").write_text(STOPPER)
-
-    def words(step: int, number: int = signal.SIGTERM, how: str = "signal") -> list[str]:
-        place = [f"--trainer.callbacks.step={step}", f"--trainer.callbacks.signal={int(number)}", f"--trainer.callbacks.how={how}"]
-        return ["--import=stopper", "--trainer.callbacks+=stopper.StopAt", *place]
-
-    return words
+from same_run import OFTEN, STOPPER, assert_same_run, curves, pictures, rows
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -137,85 +35,6 @@ def test_after_a_signal(model: str, step: int, fit, stop_at, tmp_path: Path) -> 
     runs = tmp_path / "logs" / model / "digits"
     assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
     assert_same_run(runs / "version_0", runs / "version_1")
-
-
-# Four batches an epoch: 6 lies inside the second, 8 ends it; with a validation after every second batch, one follows the sixth.
-INSIDE = ["--trainer.val_check_interval=2"]
-STOPS = {
-    "in the last batch": (8, "signal", []),
-    "in the last batch of an epoch without validation": (8, "signal", ["--trainer.check_val_every_n_epoch=3"]),
-    "time limit at the end of an epoch without validation": (8, "time", ["--trainer.check_val_every_n_epoch=3"]),
-    "before a validation inside": (5, "signal", INSIDE),
-    "in the batch that a validation inside follows": (6, "signal", INSIDE),
-    "after a validation inside": (7, "signal", INSIDE),
-    "time limit inside": (6, "time", []),
-    "time limit before a validation inside": (6, "time", INSIDE),
-    "time limit at the end": (8, "time", []),
-    "exception": (6, "exception", []),
-    "exception in validation": (8, "validation", []),
-    "exception in a validation inside": (6, "validation", INSIDE),
-}
-
-
-BY_HAND = ("gan_reconstruction", "anchored", "pca_ae", "pca_vae")
-
-
-@pytest.mark.parametrize("stop", STOPS)
-@pytest.mark.parametrize(
-    "model", [pytest.param(model, marks=pytest.mark.by_hand if model in BY_HAND else pytest.mark.reliability) for model in MODELS]
-)
-def test_r1_every_model_stopped_anywhere_ends_as_the_untouched_run(model: str, stop: str, fit, stop_at, tmp_path: Path) -> None:
-    step, how, words = STOPS[stop]
-    words = ["--trainer.max_epochs=3", *OFTEN, *words, *WITNESS]
-    assert fit(model, *words) == 0
-    untouched = seen_images()
-    assert len(untouched) == len(set(untouched)) == 3 * len({line.split()[1] for line in untouched})
-    limit = ["--trainer.max_time=01:00:00:00"] if how == "time" else []
-    with pytest.raises((SystemExit, RuntimeError)) as stopped:
-        fit(model, *words, *limit, *stop_at(step, how=how))
-    if how == "time":
-        assert stopped.value.code == 0
-    assert fit(model, *words, "--ckpt_path=last") == 0
-    if how in ("signal", "time"):
-        assert seen_images() == untouched
-    else:  # what came after the last checkpoint is done again
-        assert set(seen_images()) == set(untouched)
-    runs = tmp_path / "logs" / model / "digits"
-    assert_same_run(runs / "version_0", runs / "version_1")
-
-
-@pytest.mark.parametrize("model", ["ae", "gan"])
-def test_r1_a_run_whose_steps_end_inside_an_epoch_can_be_prolonged(model: str, fit, stop_at, tmp_path: Path) -> None:
-    words = ["--trainer.max_epochs=3", *OFTEN, *WITNESS]
-    fit(model, *words)
-    untouched = seen_images()
-    assert fit(model, *words, "--trainer.max_steps=6") == 0
-    assert fit(model, *words, "--ckpt_path=last") == 0
-    assert seen_images() == untouched
-    runs = tmp_path / "logs" / model / "digits"
-    assert_same_run(runs / "version_0", runs / "version_1")
-
-
-def test_r3_two_runs_of_one_seed_are_one(fit, tmp_path: Path) -> None:
-    for _ in range(2):
-        fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
-    runs = tmp_path / "logs" / "vqvae" / "digits"
-    assert_same_run(runs / "version_0", runs / "version_1")
-
-
-def test_a_run_killed_before_its_first_step_starts_anew_in_its_folder(fit, lightning, stop_at, tmp_path: Path, capsys) -> None:
-    fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
-    with pytest.raises(SystemExit):
-        fit("vqvae", "--trainer.max_epochs=2", *OFTEN, *stop_at(2), "--trainer.callbacks+=stopper.KeepFirst")
-    runs = tmp_path / "logs" / "vqvae" / "digits"
-    last = runs / "version_1" / "checkpoints" / "last.ckpt"
-    last.write_bytes((tmp_path / "first.ckpt").read_bytes())  # as if the kill had come before the second save
-    assert state_of(last)["global_step"] == 0
-    assert lightning("test", runs / "version_1") == 2
-    assert "saved before its first step" in capsys.readouterr().err
-    assert fit("vqvae", "--trainer.max_epochs=2", *OFTEN, "--ckpt_path=last") == 0
-    assert_same_run(runs / "version_0", runs / "version_1")
-    assert not (runs / "version_2").exists()
 
 
 def test_last_is_the_last_model_though_another_was_the_best(fit, tmp_path: Path) -> None:
