@@ -21,8 +21,8 @@ class StopOnSignal(Callback):
     """Saves `last.ckpt` at the end of the batch in which SIGINT, SIGTERM or SIGUSR1 came; exit code 128 + signal.
 
     At the end of `--trainer.max_time` likewise, with exit code 0: Lightning would count the epoch as a whole one, and the rest of it
-    would be lost on resume. At the end of `--trainer.max_steps` inside an epoch it saves too, and the run closes as usual. A signal
-    during a validation waits for its end, and for the checkpoint that follows it.
+    would be lost on resume. At the end of `--trainer.max_steps` inside an epoch it saves too, and the run closes as usual. A validation
+    is left after the batch at hand, and a resumed run does it from its start.
 
     The handler only sets a flag: what Lightning does inside its own, a collective, hangs under DDP. The processes agree at
     the end of each batch, so that a signal to any of them stops all. A second Ctrl-C ends the program at once.
@@ -61,6 +61,24 @@ class StopOnSignal(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._saved:  # Lightning validates at the end of the time; the whole epoch's validation is still to come
             self._leave(trainer)
+        if trainer.state.fn == "fit":
+            validation_progress(
+                trainer
+            ).total.reset_on_restart()  # else later checkpoints would bear the mark of a validation that was left
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        self._leave_validation(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._leave_validation(trainer, pl_module)
+
+    def _leave_validation(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.global_step == trainer.max_steps:
+            return  # at the end of the steps Lightning would not validate on resume
+        self._stop = self._agreed(pl_module)
+        if self._stop:
+            save_before_validation(trainer)
+            self._leave(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._leave(trainer)
@@ -92,6 +110,24 @@ class StopOnSignal(Callback):
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+
+def validation_progress(trainer: Trainer) -> Any:
+    return trainer.fit_loop.epoch_loop.val_loop.batch_progress
+
+
+def save_before_validation(trainer: Trainer) -> None:
+    """Save `last.ckpt` from within a validation, so that a resumed run does the whole of it: nothing is trained by a validation.
+
+    A validation whose first batch was started and not processed is what Lightning begins anew on resume.
+    """
+    progress = validation_progress(trainer)
+    for name in vars(progress.total):
+        setattr(progress.total, name, getattr(progress.total, name) - getattr(progress.current, name))
+    progress.current.reset()
+    progress.increment_ready()
+    progress.increment_started()
+    save_last(trainer)
 
 
 def validation_follows(trainer: Trainer) -> bool:

@@ -59,7 +59,7 @@ class TrainLoader:
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         # A generator: nothing is read before the first batch is asked for, so that a state loaded meanwhile counts.
-        if self.position == len(self):
+        if self.position == len(self):  # the end of an epoch is the start of the next
             self.set_epoch(self.epoch + 1)
         n, shuffle = len(self.data.images), seeded(self.seed, self.epoch)
         order = torch.cat([torch.randperm(n, generator=shuffle) for _ in range(self.passes)])
@@ -84,8 +84,6 @@ class TrainLoader:
                     f" resume with {name}={state[name]}, or start anew"
                 )
         self.epoch, self.position = state["epoch"], state["position"]
-        if self.position == len(self):  # the end of an epoch is the start of the next
-            self.epoch, self.position = self.epoch + 1, 0
 
     def _identity(self) -> dict[str, int]:
         return {"n": len(self.data.images), "passes": self.passes, "batch_size": self.batch_size, "seed": self.seed}

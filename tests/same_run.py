@@ -27,6 +27,9 @@ class StopAt(Callback):
                 raise RuntimeError("stopped in training")
 
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        if trainer.global_step == self.step and self.how == "signal in validation":
+            open("signalled", "w").close()
+            os.kill(os.getpid(), self.signal)
         if self.how == "validation" and trainer.global_step >= self.step:
             raise RuntimeError("stopped in validation")
 

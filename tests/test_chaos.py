@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DIGITS, LIGHTNING, SMALL, bare_config, one_thread, run_process
+from conftest import DIGITS, LIGHTNING, SMALL, bare_config, mnist_root, needs_mnist, one_thread, run_process
 from same_run import assert_same_run
 
 from lit_models.checkpoint_io import read_checkpoint
@@ -75,6 +75,16 @@ def test_r7_a_signal_ends_the_batch_saves_and_exits_within_five_seconds(number: 
     assert process.returncode == code
     steps = int(said.split("stopped by ")[1].split(" after ")[1].split()[0])
     assert read_checkpoint(last)["global_step"] == steps > 0
+
+
+@needs_mnist
+@pytest.mark.reliability
+def test_r7_a_signal_in_a_validation_of_mnist_is_answered_within_five_seconds(stop_at, tmp_path: Path) -> None:
+    words = ["--config", "vqvae", "--trainer.limit_train_batches=2", *QUICK, *stop_at(2, how="signal in validation")]
+    done = run_process("fit", *words, f"--data.init_args.root={mnist_root()}", cwd=tmp_path)
+    assert time.time() - (tmp_path / "signalled").stat().st_mtime <= 5
+    assert done.returncode == 143, done.stderr[-2000:]
+    assert read_checkpoint(tmp_path / "logs" / "vqvae" / "mnist" / "version_0" / "checkpoints" / "last.ckpt")["global_step"] == 2
 
 
 @pytest.mark.reliability

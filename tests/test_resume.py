@@ -134,14 +134,15 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
     assert "Warning" not in done.stderr
 
 
-def test_a_signal_to_one_of_two_processes_stops_both_and_one_goes_on_alone(fit, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("step", "how"), [(6, "signal"), (8, "signal in validation")])
+def test_a_signal_to_one_of_two_processes_stops_both_and_one_goes_on_alone(step: int, how: str, fit, tmp_path: Path) -> None:
     (tmp_path / "stopper.py").write_text(STOPPER.replace("if trainer", "if trainer.global_rank == 0 and trainer"))
     words = [*DIGITS, *SMALL["ae"], "--trainer.max_epochs=3", "--import=stopper"]
-    words += ["--trainer.callbacks+=stopper.StopAt", "--trainer.callbacks.step=6"]
+    words += ["--trainer.callbacks+=stopper.StopAt", f"--trainer.callbacks.step={step}", f"--trainer.callbacks.how={how}"]
     done = run_process("fit", "--config", "ae", "--config", "ddp", *words, cwd=tmp_path)
     assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
     last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
-    assert state_of(last)["global_step"] == 6
+    assert state_of(last)["global_step"] == step
     assert fit("ae", "--trainer.max_epochs=3", "--ckpt_path=last") == 0
     assert state_of(last)["global_step"] == 12
 

@@ -10,6 +10,9 @@ from same_run import OFTEN, WITNESS, assert_same_run, seen_images
 INSIDE = ["--trainer.val_check_interval=2"]
 STOPS = {
     "in the last batch": (8, "signal", []),
+    "in the validation of an epoch": (8, "signal in validation", []),
+    "in a validation inside": (6, "signal in validation", INSIDE),
+    "in the last validation": (12, "signal in validation", []),
     "in the last batch of an epoch without validation": (8, "signal", ["--trainer.check_val_every_n_epoch=3"]),
     "time limit at the end of an epoch without validation": (8, "time", ["--trainer.check_val_every_n_epoch=3"]),
     "before a validation inside": (5, "signal", INSIDE),
@@ -43,7 +46,7 @@ def test_r1_every_model_stopped_anywhere_ends_as_the_untouched_run(model: str, s
     if how == "time":
         assert stopped.value.code == 0
     assert fit(model, *words, "--ckpt_path=last") == 0
-    if how in ("signal", "time"):
+    if how in ("signal", "signal in validation", "time"):
         assert seen_images() == untouched
     else:  # what came after the last checkpoint is done again
         assert set(seen_images()) == set(untouched)
@@ -60,6 +63,14 @@ def test_r1_a_run_whose_steps_end_inside_an_epoch_can_be_prolonged(model: str, f
     assert fit(model, *words, "--ckpt_path=last") == 0
     assert seen_images() == untouched
     runs = tmp_path / "logs" / model / "digits"
+    assert_same_run(runs / "version_0", runs / "version_1")
+
+
+def test_r1_a_signal_in_the_validation_at_the_end_of_the_steps_waits_for_the_end_of_the_run(fit, stop_at, tmp_path: Path) -> None:
+    words = ["--trainer.max_steps=8", *OFTEN]
+    for stop in ([], stop_at(8, how="signal in validation")):
+        assert fit("ae", *words, *stop) == 0
+    runs = tmp_path / "logs" / "ae" / "digits"
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
