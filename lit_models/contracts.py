@@ -88,9 +88,16 @@ class HasCodebook(Protocol):
     def n_codes(self) -> int: ...
 
 
-@runtime_checkable
-class HasTrainingCodes(Protocol):
-    """Codes and labels of 10,000 fixed training images travel with the weights that encoded them."""
+class _HasSubmodule(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(getattr(instance, "training_codes", None), TrainingCodes)
+
+
+class HasTrainingCodes(metaclass=_HasSubmodule):
+    """Codes and labels of 10,000 fixed training images travel with the weights that encoded them.
+
+    No Protocol: from Python 3.12 on they do not see what a torch module holds as a module.
+    """
 
     training_codes: TrainingCodes
 

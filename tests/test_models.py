@@ -1,5 +1,6 @@
 """The contract of the models: one parametrised test runs all of them through their verbs."""
 
+from inspect import getattr_static
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from builders import build, fit_one_batch, moved, tensors
 from conftest import MODELS
 from lightning.pytorch import LightningModule
+from typing_extensions import get_protocol_members, is_protocol
 
 from lit_models.ae import AE
 from lit_models.classifier import Classifier
@@ -39,6 +41,14 @@ def test_a_model_has_its_verbs_and_only_those(name: str) -> None:
     model = build(name)
     assert {verb for verb in EVERY if isinstance(model, verb)} == set(VERBS[name])
     assert not any(isinstance(Classifier(channels=16), verb) for verb in EVERY)
+
+
+def test_verbs_are_seen_by_every_python(model: LightningModule) -> None:
+    """From 3.12 on a Protocol looks for its members statically, and misses what a torch module holds as a module."""
+    for verb in EVERY:
+        if is_protocol(verb) and isinstance(model, verb):
+            for member in get_protocol_members(verb):
+                getattr_static(model, member)
 
 
 @torch.no_grad()
@@ -109,7 +119,7 @@ def test_training_moves_every_parameter_that_is_trained(name: str, tmp_path: Pat
     before = tensors(model)
     fit_one_batch(model, tmp_path)
     trained = {key for key, value in model.named_parameters() if value.requires_grad and key.split(".")[0] not in frozen}
-    # A class vector of the discriminator or a weight of a bias may have no part in one batch; all others have.
+    trained.discard("discriminator.score.bias")  # a relativistic game sees differences of scores: it moves by rounding, or not at all
     assert trained <= moved(before, model)
 
 
