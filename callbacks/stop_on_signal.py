@@ -62,9 +62,8 @@ class StopOnSignal(Callback):
         if self._saved:  # Lightning validates at the end of the time; the whole epoch's validation is still to come
             self._leave(trainer)
         if trainer.state.fn == "fit":
-            validation_progress(
-                trainer
-            ).total.reset_on_restart()  # else later checkpoints would bear the mark of a validation that was left
+            # Else later checkpoints would bear the mark of a validation that was left.
+            validation_progress(trainer).total.reset_on_restart()
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         self._leave_validation(trainer, pl_module)

@@ -88,12 +88,12 @@ class HasCodebook(Protocol):
     def n_codes(self) -> int: ...
 
 
-class _HasSubmodule(type):
+class _SeesTrainingCodes(type):
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(getattr(instance, "training_codes", None), TrainingCodes)
 
 
-class HasTrainingCodes(metaclass=_HasSubmodule):
+class HasTrainingCodes(metaclass=_SeesTrainingCodes):
     """Codes and labels of 10,000 fixed training images travel with the weights that encoded them.
 
     No Protocol: from Python 3.12 on they do not see what a torch module holds as a module.
