@@ -1,8 +1,8 @@
 """sha256 over the weights that each shipped config has after 60 steps: `python -m benchmarks.fingerprints`.
 
-A change that is not to change any number is checked by running this before and after it. Floating-point results depend on the processor, so the
-fingerprints in `fingerprints.json` lie under the processor's name. On a processor that is not in the file, `--at COMMIT --write` records those of an
-older commit first.
+A change that must not change any number is checked by running this before and after it. Floating-point results depend on the
+processor, so `fingerprints.json` stores the fingerprints under the processor's name. On a processor that is not in the file,
+`--at COMMIT --write` first records the fingerprints of an older commit.
 """
 
 import argparse
@@ -22,7 +22,9 @@ STEPS = 60
 LENGTH = ["--model.lr_steps", str(STEPS)]
 PHASES = ["--model.autoencoder_steps", str(STEPS // 2), "--model.prior_steps", str(STEPS // 2)]
 RUNS = {
-    **{name: LENGTH for name in ("ae", "anchored", "classifier", "gan", "gan_conditional", "vae_gan", "pca_ae", "pca_vae", "vae", "vae_2d")},
+    **{
+        name: LENGTH for name in ("ae", "anchored", "classifier", "gan", "gan_conditional", "vae_gan", "pca_ae", "pca_vae", "vae", "vae_2d")
+    },
     "vqvae": PHASES,
     "vae+binarized": LENGTH,
     "vqvae+binarized": PHASES,

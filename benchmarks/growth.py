@@ -22,13 +22,13 @@ from datamodules.loader import TrainLoader
 from datamodules.sources import Split
 from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
-from lit_models.clusters import Clusters
 from lit_models.command.memory import keep_freed_memory
-from lit_models.latent_density import fit_density
-from lit_models.measure import nearest as nearest_distance
-from lit_models.pca import PCAEncoder
-from lit_models.prior import CodePrior
-from lit_models.quantiser import VectorQuantiser
+from lit_models.evaluation.measure import nearest as nearest_distance
+from lit_models.nn.clusters import Clusters
+from lit_models.nn.pca import PCAEncoder
+from lit_models.nn.quantiser import VectorQuantiser
+from lit_models.nn.transformer import CodePrior
+from lit_models.sampling.densities import fit_density
 from lit_models.study.machine import matrix_product_rate
 
 Action = Callable[[], object]

@@ -16,8 +16,8 @@ import torch
 
 from lit_models.command.memory import keep_freed_memory
 from lit_models.losses import squared_error
-from lit_models.networks import Decoder, Encoder
-from lit_models.schedules import adam
+from lit_models.nn.autoencoder import Decoder, Encoder
+from lit_models.training.schedules import adam
 
 
 def steps(n: int) -> None:

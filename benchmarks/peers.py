@@ -39,11 +39,11 @@ from datamodules import MNISTDataModule
 from lit_models.command import main as lightning
 from lit_models.command.on_runs import load
 from lit_models.command.runs import resolve
-from lit_models.judge import load_judge
+from lit_models.evaluation.judge import load_judge
+from lit_models.evaluation.measure import Yardstick
 from lit_models.losses import commitment_loss
-from lit_models.measure import Yardstick
-from lit_models.networks import Decoder, Encoder
-from lit_models.quantiser import VectorQuantiser
+from lit_models.nn.autoencoder import Decoder, Encoder
+from lit_models.nn.quantiser import VectorQuantiser
 from lit_models.study.machine import matrix_product_rate
 
 EPOCHS = 3

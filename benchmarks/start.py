@@ -22,7 +22,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from benchmarks.throughput import write_random_mnist
 from lit_models.command.on_runs import load
 from lit_models.command.runs import resolve
-from lit_models.prior import CodePrior, draw
+from lit_models.nn.transformer import CodePrior, draw
 from lit_models.study.machine import matrix_product_rate
 
 COMMANDS = {

@@ -5,11 +5,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d
 
-from callbacks.figure import check_needs, looking
+from callbacks.figures.figure import check_needs, looking
 from lit_models.contracts import CanSample
-from lit_models.judge import Judge, load_judge
-from lit_models.metrics import SampleQuality
-from lit_models.metrics.quality import frechet_distance
+from lit_models.evaluation import SampleQuality
+from lit_models.evaluation.judge import Judge, load_judge
+from lit_models.evaluation.sample_quality import frechet_distance
 
 LOGGED = ("valid", "control", "density", "coverage", "spread", "sharpness")
 
@@ -17,7 +17,7 @@ LOGGED = ("valid", "control", "density", "coverage", "spread", "sharpness")
 class GenerativeMetrics(Callback):
     """Logs, after each validation, what a judge says of `n` samples, the same noise every time, beside as many validation images.
 
-    `val/frechet` is the Fréchet distance in the judge's features; the other measures have the names of `lit_models.metrics.quality`. A
+    `val/frechet` is the Fréchet distance in the judge's features; the other measures have the names of `SampleQuality`. A
     data set without a judge has `val/frechet` over pixels, pooled to 7 x 7, and none of these; that is said when training begins. All have
     `val/variance`, that of a pixel over the samples, relative to real images'. The judge lives outside the model: neither weights nor
     checkpoints know of it.

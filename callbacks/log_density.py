@@ -3,7 +3,7 @@
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks.figure import check_needs, looking
+from callbacks.figures.figure import check_needs, looking
 from lit_models.contracts import CanEncode, HasPriors, HasTrainingCodes
 
 

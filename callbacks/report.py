@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lit_models.metrics import HEADLINES
+from lit_models.evaluation import HEADLINES
 
 
 class Report(Callback):

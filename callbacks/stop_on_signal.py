@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 from torch import distributed as dist
 
-from callbacks.checkpoints import last_checkpoint, save_last
-from lit_models.processes import over_processes, together
+from callbacks.keep_best_and_last import last_checkpoint, save_last
+from lit_models.training.distributed import over_processes, together
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 TIME_LIMIT = 1  # stands for the end of the time among the numbers of signals; SIGHUP, which has it, is none of ours

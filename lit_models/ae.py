@@ -2,7 +2,7 @@ r"""Autoencoder: a code of a few numbers from which the image is rebuilt.
 
 Minimises :math:`\sum_i (\hat x_i - x_i)^2`. With `noise` the encoder sees a spoilt image and the clean one is asked for
 (denoising autoencoder). Nothing orders the codes: which of them have images is found out afterwards, from the codes of
-training images (`lit_models.latent_density`).
+training images (`lit_models.sampling.densities`).
 
 Reference: Hinton & Salakhutdinov, Reducing the Dimensionality of Data with Neural Networks, 2006,
 https://doi.org/10.1126/science.1127647; Vincent et al., Extracting and Composing Robust Features with Denoising
@@ -15,12 +15,12 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lit_models.latent_density import DensityName
-from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, squared_error
-from lit_models.networks import Decoder, Encoder
-from lit_models.schedules import adam
-from lit_models.training_codes import SampleCodes, TrainingCodes
+from lit_models.nn.autoencoder import Decoder, Encoder
+from lit_models.sampling.densities import DensityName
+from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
 
 
 class AE(SampleCodes, LightningModule):

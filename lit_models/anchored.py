@@ -17,16 +17,16 @@ from lightning.pytorch import LightningModule
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from lit_models.anchors import Layout, class_anchors
-from lit_models.labels import check_labels
-from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, squared_error
-from lit_models.networks import Decoder
-from lit_models.schedules import adam
+from lit_models.nn.autoencoder import Decoder
+from lit_models.sampling.anchors import Layout, class_anchors
+from lit_models.sampling.labels import check_labels
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
 
 
 class AnchoredDecoder(LightningModule):
-    """`layout` places the classes (`lit_models.anchors`), `noise` is sigma: neighbouring anchors are sqrt(latent_dim) apart.
+    """`layout` places the classes (`lit_models.sampling.anchors`), `noise` is sigma: neighbouring anchors are sqrt(latent_dim) apart.
 
     As the classes are laid out by hand, p(d | z) is known: the decoder is given it, and where in its class a code lies, and passes
     both through two layers of `width`. It need not learn where one class ends.

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
-from lit_models.training_codes import TrainingCodes
+from lit_models.sampling.training_codes import TrainingCodes
 
 
 @runtime_checkable

@@ -15,15 +15,15 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lit_models.anchors import Layout, class_anchors
-from lit_models.clusters import Clusters
-from lit_models.fitted import images_to_fit
-from lit_models.labels import check_labels
-from lit_models.loggers import log_terms
 from lit_models.losses import Adversary, generator_loss
-from lit_models.networks import Discriminator, Generator
-from lit_models.players import averaged, check_precision, discriminator_turn, gradients_for, judge
-from lit_models.schedules import adam
+from lit_models.nn.adversarial import Discriminator, Generator
+from lit_models.nn.clusters import Clusters
+from lit_models.sampling.anchors import Layout, class_anchors
+from lit_models.sampling.labels import check_labels
+from lit_models.training.adversarial import averaged, check_precision, discriminator_turn, gradients_for, judge
+from lit_models.training.fit_before_training import images_to_fit
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
 
 
 class GAN(LightningModule):
@@ -35,7 +35,7 @@ class GAN(LightningModule):
             the discriminator compares image and cluster; no label is used or accepted. `projection` tells them the digit, and in
             which of its `clusters` clusters (1 for the digit alone). `noise` draws z around the class's anchor and tells the
             discriminator nothing, so that nothing but chance can tie a digit to its anchor.
-        layout: Of the anchors, for `noise` (`lit_models.anchors`).
+        layout: Of the anchors, for `noise` (`lit_models.sampling.anchors`).
         spread: Standard deviation of z about its anchor, for `noise`.
         temperature: Standard deviation of z when samples are drawn; in training it is 1. Below 1 fewer samples are malformed and
             they vary less (Brock et al., Large Scale GAN Training, 2019, section 3.1, https://arxiv.org/abs/1809.11096).

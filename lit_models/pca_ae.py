@@ -10,14 +10,14 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lit_models.fitted import images_to_fit
-from lit_models.latent_density import DensityName
-from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, squared_error
-from lit_models.networks import Decoder
-from lit_models.pca import PCAEncoder
-from lit_models.schedules import adam
-from lit_models.training_codes import SampleCodes, TrainingCodes
+from lit_models.nn.autoencoder import Decoder
+from lit_models.nn.pca import PCAEncoder
+from lit_models.sampling.densities import DensityName
+from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.training.fit_before_training import images_to_fit
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
 
 
 class PCAAE(SampleCodes, LightningModule):

@@ -11,14 +11,14 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from lit_models.fitted import images_to_fit
-from lit_models.latent_density import DensityName
-from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, is_binary, squared_error
-from lit_models.networks import Decoder
-from lit_models.pca import PCAEncoder
-from lit_models.schedules import adam
-from lit_models.training_codes import SampleCodes, TrainingCodes
+from lit_models.nn.autoencoder import Decoder
+from lit_models.nn.pca import PCAEncoder
+from lit_models.sampling.densities import DensityName
+from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.training.fit_before_training import images_to_fit
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
 
 
 class PCAVAE(SampleCodes, LightningModule):

@@ -14,12 +14,12 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from lit_models.latent_density import DensityName
-from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
-from lit_models.networks import Decoder, Encoder
-from lit_models.schedules import adam
-from lit_models.training_codes import SampleCodes, TrainingCodes
+from lit_models.nn.autoencoder import Decoder, Encoder
+from lit_models.sampling.densities import DensityName
+from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
 
 
 class VAE(SampleCodes, LightningModule):

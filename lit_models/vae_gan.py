@@ -19,14 +19,15 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from lit_models.latent_density import DensityName
-from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, Adversary, gaussian_kl, generator_loss, squared_error
-from lit_models.networks import Discriminator, Encoder, Generator
-from lit_models.players import averaged, check_precision, discriminator_turn, gradients_for, judge
-from lit_models.processes import over_processes
-from lit_models.schedules import adam
-from lit_models.training_codes import SampleCodes, TrainingCodes
+from lit_models.nn.adversarial import Discriminator, Generator
+from lit_models.nn.autoencoder import Encoder
+from lit_models.sampling.densities import DensityName
+from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.training.adversarial import averaged, check_precision, discriminator_turn, gradients_for, judge
+from lit_models.training.distributed import over_processes
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
 
 
 class VAEGAN(SampleCodes, LightningModule):

@@ -16,14 +16,14 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from lit_models.labels import check_labels
-from lit_models.loggers import log_terms
 from lit_models.losses import PIXELS, bernoulli_loss, commitment_loss, is_binary, negative_log_likelihood, squared_error
-from lit_models.networks import GridDecoder, GridEncoder
-from lit_models.prior import CodePrior
-from lit_models.quantiser import VectorQuantiser
-from lit_models.schedules import warmup_cosine
-from lit_models.training_codes import TrainingCodes
+from lit_models.nn.autoencoder import GridDecoder, GridEncoder
+from lit_models.nn.quantiser import VectorQuantiser
+from lit_models.nn.transformer import CodePrior
+from lit_models.sampling.labels import check_labels
+from lit_models.sampling.training_codes import TrainingCodes
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import warmup_cosine
 
 
 class VQVAE(LightningModule):

@@ -8,8 +8,8 @@ from builders import digit_images
 from torch.distributions import MultivariateNormal
 
 from lit_models.anchored import AnchoredDecoder
-from lit_models.anchors import class_anchors
 from lit_models.losses import squared_error
+from lit_models.sampling.anchors import class_anchors
 
 
 @torch.no_grad()

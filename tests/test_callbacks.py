@@ -21,16 +21,16 @@ from callbacks import (
     Stages,
     Traversal,
 )
-from callbacks.centroids import medoids
-from callbacks.figure import class_places, looking
-from callbacks.picture import grid_picture
-from callbacks.traversal import quantile_grid
+from callbacks.figures.centroids import medoids
+from callbacks.figures.figure import class_places, looking
+from callbacks.figures.picture import grid_picture
+from callbacks.figures.traversal import quantile_grid
 from datamodules import MNISTDataModule
 from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
-from lit_models.classifier import Classifier
+from lit_models.evaluation.classifier import Classifier
 from lit_models.gan import GAN
-from lit_models.training_codes import class_means, class_spreads
+from lit_models.sampling.training_codes import class_means, class_spreads
 from lit_models.vae import VAE
 
 FIGURES = [Centroids, CodebookUsage, Latents, LogDensity, Neighbours, Reconstructions, Samples, Stages, Traversal]

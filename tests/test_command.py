@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import DIGITS, ROOT, run_process
 
-from lit_models.command import configs
+from lit_models.training import configs
 
 IN_A_PROCESS = """
 import sys

@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 
 from callbacks import GenerativeMetrics, KeepTrainingCodes, SeedEachStep, Snapshots
 from datamodules import MNISTDataModule
-from lit_models.classifier import Classifier
+from lit_models.evaluation.classifier import Classifier
 from lit_models.gan import GAN
 from lit_models.vae import VAE
 

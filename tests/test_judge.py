@@ -9,9 +9,9 @@ from conftest import mnist_root, needs_mnist
 from torch.nn.functional import avg_pool2d
 
 from datamodules import MNISTDataModule
-from lit_models.classifier import Classifier, blend
-from lit_models.judge import SHIPPED, Judge, controls, load_judge, make_judge, save_judge
-from lit_models.metrics.negatives import HELD_OUT, KINDS, TRAINED, spoil
+from lit_models.evaluation.classifier import Classifier, blend
+from lit_models.evaluation.corruptions import HELD_OUT, KINDS, TRAINED, spoil
+from lit_models.evaluation.judge import SHIPPED, Judge, controls, load_judge, make_judge, save_judge
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import MultivariateNormal
 
-from lit_models.metrics import Neighbourhoods, importance_sampled_nats
+from lit_models.evaluation import Neighbourhoods, importance_sampled_nats
 from lit_models.vae import VAE
 
 

@@ -11,8 +11,8 @@ from lightning.pytorch import LightningModule
 from typing_extensions import get_protocol_members, is_protocol
 
 from lit_models.ae import AE
-from lit_models.classifier import Classifier
 from lit_models.contracts import CanDecode, CanEncode, CanReconstruct, CanSample, HasAnchors, HasCodebook, HasPriors, HasTrainingCodes
+from lit_models.evaluation.classifier import Classifier
 from lit_models.vqvae import VQVAE
 
 ENCODES = (CanEncode, CanDecode, CanReconstruct, CanSample, HasTrainingCodes, HasPriors)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lit_models.networks import FlattenGrid, GridDecoder, GridEncoder, UnflattenGrid, WholeGrid
+from lit_models.nn.autoencoder import GridDecoder, GridEncoder, WholeGrid
+from lit_models.nn.blocks import FlattenGrid, UnflattenGrid
 
 
 def test_grids_become_vectors_and_grids_again_without_a_copy() -> None:

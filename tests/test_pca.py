@@ -6,7 +6,7 @@ import pytest
 import torch
 from builders import digit_images, fit_one_batch
 
-from lit_models.pca import PCAEncoder
+from lit_models.nn.pca import PCAEncoder
 from lit_models.pca_ae import PCAAE
 
 

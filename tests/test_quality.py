@@ -11,10 +11,10 @@ from torch import multiprocessing as mp
 from torch.nn.functional import avg_pool2d
 
 from datamodules import MNISTDataModule
-from lit_models.metrics import SampleQuality, Seen, posterior_use, response_to_noise, separation, sharpness, sigma50
-from lit_models.metrics.negatives import KINDS
-from lit_models.metrics.quality import frechet_distance, kernel_distance
-from lit_models.metrics.response import within_class_distance
+from lit_models.evaluation import SampleQuality, Seen, posterior_use, response_to_noise, separation, sharpness, sigma50
+from lit_models.evaluation.corruptions import KINDS
+from lit_models.evaluation.noise_response import within_class_distance
+from lit_models.evaluation.sample_quality import frechet_distance, kernel_distance
 
 
 def test_the_frechet_distance_of_gaussians_is_the_known_one() -> None:

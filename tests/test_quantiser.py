@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lit_models.quantiser import VectorQuantiser, nearest
+from lit_models.nn.quantiser import VectorQuantiser, nearest
 
 
 def blobs(n: int = 8, per: int = 32, dim: int = 4) -> torch.Tensor:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from conftest import DIGITS, ROOT, mnist_root, needs_mnist
 
-from lit_models.command.configs import find
-from lit_models.judge import SHIPPED
+from lit_models.evaluation.judge import SHIPPED
 from lit_models.study.plan import read_plan
+from lit_models.training.configs import find
 
 README = (ROOT / "README.md").read_text()
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from lit_models.losses import squared_error
-from lit_models.networks import Decoder, Discriminator, Encoder
-from lit_models.players import discriminator_turn
-from lit_models.schedules import adam
+from lit_models.nn.adversarial import Discriminator
+from lit_models.nn.autoencoder import Decoder, Encoder
+from lit_models.training.adversarial import discriminator_turn
+from lit_models.training.schedules import adam
 
 FAULTS = """
 import ctypes, resource, torch

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from lit_models.command import configs
 from lit_models.command.errors import UserError
 from lit_models.study.claims import Measures, Unknown, decide
 from lit_models.study.plan import Claim, Measure, Plan, System, read_plan
 from lit_models.study.results import COLUMNS
+from lit_models.training import configs
 
 HALF_A_THRESHOLD = {"what": "a", "value": "b", "to": 1}
 TOOLS = {"classifier"}  # a config that is no model under study

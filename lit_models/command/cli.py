@@ -13,14 +13,16 @@ from torch.optim.lr_scheduler import LambdaLR
 import callbacks
 from datamodules import MNISTDataModule
 from datamodules.sources import provide
-from lit_models import ae, anchored, classifier, gan, pca_ae, pca_vae, vae, vae_gan, vqvae  # noqa: F401
-from lit_models.checkpoint_io import read_checkpoint
-from lit_models.command import configs, runs
+from lit_models import ae, anchored, gan, pca_ae, pca_vae, vae, vae_gan, vqvae  # noqa: F401
+from lit_models.checkpoints.atomic_io import read_checkpoint
+from lit_models.command import runs
 from lit_models.command.curves import rewind
 from lit_models.command.errors import UserError
 from lit_models.command.parse_errors import explain_parse_error
 from lit_models.command.quiet import quiet
-from lit_models.schedules import set_base_rates
+from lit_models.evaluation import classifier  # noqa: F401
+from lit_models.training import configs
+from lit_models.training.schedules import set_base_rates
 
 
 class Parser(LightningArgumentParser):

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from lit_models.files import remove_parts, replacing
+from lit_models.checkpoints.files import remove_parts, replacing
 
 
 def rewind(run: Path, step: int) -> None:

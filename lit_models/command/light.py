@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from lit_models import __version__
-from lit_models.command import configs as shipped_configs
 from lit_models.command.errors import UserError
+from lit_models.training import configs as shipped_configs
 
 WELCOME = """\
 Lit-Generative: classic generative models on MNIST. Type first:

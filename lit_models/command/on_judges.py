@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from lit_models.classifier import Classifier
 from lit_models.command.errors import UserError
 from lit_models.command.on_runs import data_of, load
-from lit_models.judge import controls, load_judge, make_judge, save_judge
-from lit_models.measure import Yardstick
+from lit_models.evaluation.classifier import Classifier
+from lit_models.evaluation.judge import controls, load_judge, make_judge, save_judge
+from lit_models.evaluation.measure import Yardstick
 
 
 def make(checkpoints: list[Path], given: Namespace) -> int:

@@ -10,9 +10,17 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lit_models.command.errors import UserError
 from lit_models.contracts import CanSample, HasLogWeights
-from lit_models.judge import load_judge
-from lit_models.measure import Yardstick, draw, measure_codes, measure_reconstructions, measure_responses, samplers, timed_samples
-from lit_models.metrics import HEADLINES
+from lit_models.evaluation import HEADLINES
+from lit_models.evaluation.judge import load_judge
+from lit_models.evaluation.measure import (
+    Yardstick,
+    draw,
+    measure_codes,
+    measure_reconstructions,
+    measure_responses,
+    samplers,
+    timed_samples,
+)
 
 
 def measure(model: LightningModule, dataset: str, test: tuple[Tensor, Tensor], given: Any) -> dict[str, Any]:

@@ -12,20 +12,20 @@ from PIL import Image
 from torch import Tensor
 
 from callbacks import CodebookUsage, SeedEachStep
-from callbacks.figure import class_places, looking
-from callbacks.picture import grid_picture
+from callbacks.figures.figure import class_places, looking
+from callbacks.figures.picture import grid_picture
 from datamodules import MNISTDataModule
-from lit_models.checkpoint_io import read_checkpoint
+from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.command.errors import UserError
 from lit_models.command.on_measures import log_measures, measure
 from lit_models.command.quiet import quiet
 from lit_models.command.runs import run_of
 from lit_models.command.train import add_to_path
 from lit_models.contracts import CanDecode, CanEncode, CanSample, HasAnchors, HasCodebook, HasLogWeights, HasPriors, HasTrainingCodes
-from lit_models.measure import draw_about_places
+from lit_models.evaluation.measure import draw_about_places
 
 SHIPPED = (
-    "lit_models.ae.AE", "lit_models.anchored.AnchoredDecoder", "lit_models.classifier.Classifier", "lit_models.gan.GAN",
+    "lit_models.ae.AE", "lit_models.anchored.AnchoredDecoder", "lit_models.evaluation.classifier.Classifier", "lit_models.gan.GAN",
     "lit_models.pca_ae.PCAAE", "lit_models.pca_vae.PCAVAE", "lit_models.vae.VAE", "lit_models.vae_gan.VAEGAN", "lit_models.vqvae.VQVAE",
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lit_models.archive import CheckpointError, check_archive
+from lit_models.checkpoints.archive import CheckpointError, check_archive
 from lit_models.command.errors import UserError
 
 LOGS = Path("logs")

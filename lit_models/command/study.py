@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from lit_models.command import configs, runs
+from lit_models.command import runs
 from lit_models.command.errors import UserError, did_you_mean
 from lit_models.command.use import Parser, explained
+from lit_models.training import configs
 
 
 def study(arguments: list[str]) -> int:

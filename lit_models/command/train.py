@@ -7,8 +7,9 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from lit_models.command import configs, runs, trust
+from lit_models.command import runs, trust
 from lit_models.command.errors import UserError
+from lit_models.training import configs
 
 OURS = ("lit_models", "datamodules", "callbacks")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -53,7 +54,7 @@ def add_to_path(*folders: Path) -> None:
 
 def explain_stop(error: BaseException) -> UserError | None:
     """What ended a run that had begun, in three lines, where its user can mend it; a traceback serves any other better."""
-    from callbacks.finite import NotFinite
+    from callbacks.stop_when_not_finite import NotFinite
 
     if isinstance(error, NotFinite):
         return UserError("expected losses, gradients, weights and buffers to be finite", *str(error).split(": ", 1))

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from lit_models.command import configs
 from lit_models.command.errors import UserError
+from lit_models.training import configs
 
 TRUSTED = ("lit_models", "datamodules", "callbacks", "lightning", "torch", "torchvision", "torchmetrics")
 CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")

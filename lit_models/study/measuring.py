@@ -11,12 +11,11 @@ import torch
 from lightning.pytorch import LightningModule
 from PIL import Image, ImageChops
 
-from callbacks.picture import grid_picture
+from callbacks.figures.picture import grid_picture
+from lit_models.checkpoints.files import replacing
 from lit_models.command.on_runs import data_of, load
 from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
-from lit_models.files import replacing
-from lit_models.losses import is_binary
-from lit_models.measure import (
+from lit_models.evaluation.measure import (
     SPREADS,
     Yardstick,
     draw,
@@ -27,6 +26,7 @@ from lit_models.measure import (
     samplers,
     timed_samples,
 )  # fmt: skip
+from lit_models.losses import is_binary
 from lit_models.study.plan import Plan, System
 from lit_models.study.training import folder_of, run_in
 

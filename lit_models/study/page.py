@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
-from lit_models.files import replacing
+from lit_models.checkpoints.files import replacing
 
 Entry = dict[str, Any]
 PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "claims", "pictures")

@@ -4,8 +4,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lit_models.command import configs
 from lit_models.command.errors import UserError, did_you_mean
+from lit_models.training import configs
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lit_models.files import replacing
-from lit_models.measure import Yardstick
+from lit_models.checkpoints.files import replacing
+from lit_models.evaluation.measure import Yardstick
 from lit_models.study.claims import Measures, decide, flat
 from lit_models.study.measuring import measures_of, write_json
 from lit_models.study.page import write_page

@@ -10,8 +10,8 @@ from typing import Any
 from datamodules.sources import provide
 from lit_models.command.errors import UserError
 from lit_models.command.on_runs import load
-from lit_models.judge import Judge, controls, load_judge, make_judge, save_judge
-from lit_models.measure import Yardstick
+from lit_models.evaluation.judge import Judge, controls, load_judge, make_judge, save_judge
+from lit_models.evaluation.measure import Yardstick
 from lit_models.study.machine import machine
 from lit_models.study.measuring import measure_system, measures_of
 from lit_models.study.plan import Plan, System

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from lit_models.command import configs
 from lit_models.study.plan import Plan, System
+from lit_models.training import configs
 
 
 class Failed(Exception):

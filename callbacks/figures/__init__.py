@@ -1,0 +1,1 @@
+"""Figures of a model while it learns, one a file."""

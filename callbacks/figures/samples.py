@@ -1,0 +1,35 @@
+"""Draws from the model."""
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+
+from callbacks.figures.figure import Drawn, Figure, caption
+from callbacks.figures.picture import grid_picture
+from lit_models.contracts import CanSample, HasPriors
+
+
+class Samples(Figure):
+    """The same noise every time; a row a digit where the model takes labels. Every prior the model has gets a grid too."""
+
+    needs = (CanSample,)
+
+    def __init__(self, n: int = 64, seed: int = 0, every_n_epochs: int = 1) -> None:
+        super().__init__(every_n_epochs)
+        self.n, self.seed = n, seed
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
+        source = f"samples, codes {next(iter(pl_module.priors))}" if isinstance(pl_module, HasPriors) else "samples"
+        if pl_module.classes is None:
+            images = pl_module.sample(self.n, generator=self._noise())
+            yield "samples/grid", grid_picture(images, 8, caption(trainer, source))
+        else:
+            labels = torch.arange(pl_module.classes).repeat_interleave(8)
+            images = pl_module.sample(len(labels), labels, generator=self._noise())
+            rows = [str(digit) for digit in range(pl_module.classes)]
+            yield "samples/grid", grid_picture(images, 8, caption(trainer, f"{source}, row = digit"), rows=rows)
+        for prior in pl_module.priors if isinstance(pl_module, HasPriors) else ():
+            images = pl_module.sample(self.n, generator=self._noise(), prior=prior)
+            yield f"samples/{prior}", grid_picture(images, 8, caption(trainer, f"samples, codes {prior}"))
+
+    def _noise(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)

@@ -1,0 +1,60 @@
+"""Walks through the code."""
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from callbacks.figures.figure import Drawn, Figure, caption, training_codes
+from callbacks.figures.neighbours import one_of_each
+from callbacks.figures.picture import grid_picture
+from lit_models.contracts import CanDecode, CanEncode, HasAnchors, HasTrainingCodes
+
+
+class Traversal(Figure):
+    """Straight lines from the code of each digit's image to that of the next, or between the anchors of a model that has them.
+
+    For codes of at most 16 numbers also along each of them, from -2 to 2 standard deviations about the mean code; for a 2-D code the
+    manifold, a grid over the standard normal's quantiles 0.02 to 0.98 (Kingma & Welling 2014, figure 4).
+    """
+
+    needs = (CanDecode, CanEncode | HasAnchors)
+
+    def __init__(self, steps: int = 11, every_n_epochs: int = 1) -> None:
+        super().__init__(every_n_epochs)
+        self.steps = steps
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
+        if isinstance(pl_module, HasAnchors):
+            starts, ends = pl_module.anchors()[:-1], pl_module.anchors()[1:]
+            names = [f"{digit} to {digit + 1}" for digit in range(len(starts))]
+            title = caption(trainer, "lines from anchor to anchor")
+        else:
+            images, labels = one_of_each(trainer, pl_module)
+            starts = pl_module.encode(images)
+            ends = starts.roll(-1, dims=0)
+            names = [f"{a} to {b}" for a, b in zip(labels.tolist(), labels.roll(-1).tolist(), strict=True)]
+            title = caption(trainer, "lines between the codes of two images")
+        path = torch.linspace(0, 1, self.steps, device=starts.device)
+        lines = torch.stack([torch.lerp(starts, ends, float(part)) for part in path], dim=1)  # (lines, steps, ...)
+        yield "traversal/lines", grid_picture(pl_module.decode(lines.flatten(0, 1)), self.steps, title, rows=names)
+        if isinstance(pl_module, HasTrainingCodes) and starts.ndim == 2 and starts.shape[1] <= 16:
+            yield "traversal/axes", self._axes(trainer, pl_module)
+        if starts.shape[1:] == (2,):
+            title = caption(trainer, "the 2-D code over the standard normal's quantiles")
+            yield "traversal/manifold", grid_picture(pl_module.decode(quantile_grid(20).to(starts)), 20, title)
+
+    def _axes(self, trainer: Trainer, pl_module: LightningModule) -> np.ndarray:
+        codes, _ = training_codes(pl_module)
+        ticks = torch.linspace(-2, 2, self.steps, device=codes.device)
+        walks = codes.mean(dim=0) + ticks[None, :, None] * torch.diag(codes.std(dim=0))[:, None]  # (D, steps, D)
+        names = [f"code {number + 1}" for number in range(codes.shape[1])]
+        title = caption(trainer, "along each number of the code, -2 to 2 standard deviations")
+        return grid_picture(pl_module.decode(walks.flatten(0, 1)), self.steps, title, rows=names)
+
+
+def quantile_grid(side: int) -> Tensor:
+    """Points at equal quantiles of the standard normal, (side * side, 2), the first row at the top."""
+    ticks = torch.special.ndtri(torch.linspace(0.02, 0.98, side))
+    down, right = torch.meshgrid(-ticks, ticks, indexing="ij")
+    return torch.stack([right, down], dim=-1).flatten(0, 1)

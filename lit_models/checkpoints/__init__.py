@@ -1,0 +1,1 @@
+"""Checkpoint files that are whole, and the models in them."""

@@ -1,0 +1,124 @@
+r"""A small classifier of digits that also knows what is no digit: the judge of the generative models is made of two of them.
+
+Minimises the cross-entropy of eleven classes, ten digits and "no digit". Half of each batch is made into examples of the last class,
+real images that `lit_models.evaluation.corruptions` spoils. A blurred digit is still that digit, as the mean of a class is: an eighth of
+the digits of a batch are replaced by means of their class, and an eighth by means over 5 x 5 pixels. Training images are shifted by up to
+two pixels.
+"""
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, cross_entropy, pad
+
+from lit_models.evaluation.corruptions import spoil
+from lit_models.nn.blocks import FlattenGrid, image_trunk
+from lit_models.training.logging import log_terms
+from lit_models.training.schedules import adam
+
+Layers = Literal["residual", "pooled"]
+
+
+class Classifier(LightningModule):
+    """The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps; `smoothing` is that of the labels.
+
+    Args:
+        layers: `residual` has strided convolutions and residual blocks with GroupNorm, `pooled` convolutions of 5 x 5 and maxima over
+            2 x 2 without any (LeCun et al. 1998, figure 2, wider).
+        width: Of the features that digits are told apart by.
+    """
+
+    def __init__(
+        self,
+        layers: Layers = "residual",
+        channels: int = 32,
+        width: int = 128,
+        dropout: float = 0.3,
+        smoothing: float = 0.05,
+        lr: float = 2e-3,
+        lr_steps: int = 3000,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.smoothing, self.lr, self.lr_steps = smoothing, lr, lr_steps
+        self.trunk = residual_trunk(channels, width) if layers == "residual" else pooled_trunk(channels, width)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 11))
+
+    # -- objective
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        half = len(images) // 2
+        no_digits = spoil(images[:half].cpu(), labels[:half].cpu(), None).to(images)
+        eighth = len(images) // 8
+        blurred = avg_pool2d(images[eighth : 2 * eighth], 5, stride=1, padding=2)
+        digits = torch.cat([blend(images, labels)[:eighth], blurred, images[2 * eighth :]])
+        right, down = torch.randint(5, (2,)).tolist()
+        both = pad(torch.cat([digits, no_digits]), (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
+        targets = torch.cat([labels, labels.new_full((len(no_digits),), 10)])
+        loss = cross_entropy(self.head(self.features(both)), targets, label_smoothing=self.smoothing)
+        log_terms(self, "train", {"loss": loss}, len(images))
+        return loss
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: list[Tensor], stage: str) -> None:
+        images, labels = batch
+        logits = self.head(self.features(images))
+        right = logits[:, :10].argmax(dim=1) == labels
+        terms = {"loss": cross_entropy(logits, labels), "accuracy": right.float().mean()}
+        log_terms(self, stage, terms, len(images))
+
+    def configure_optimizers(self) -> Any:
+        return adam(self.parameters(), self.lr, self.lr_steps, betas=(0.9, 0.99))
+
+    # -- verbs
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer sees, (B, width)."""
+        return self.trunk(images)
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Logits of the ten digits, (B, 10), as if an image had to be one."""
+        return self.head(self.features(images))[:, :10]
+
+
+def blend(images: Tensor, labels: Tensor) -> Tensor:
+    """In place of each image (B, 1, 28, 28) a weighted mean of those of its class: from nearly one of them to all alike."""
+    sharpness = 4 * torch.rand(len(images), 1, device=images.device)
+    weights = sharpness * torch.randn(len(images), len(images), device=images.device)
+    weights = weights.masked_fill(labels[:, None] != labels, -torch.inf).softmax(dim=1)
+    return (weights @ images.flatten(1)).view_as(images)
+
+
+def residual_trunk(channels: int, width: int) -> nn.Sequential:
+    """Images (B, 1, 28, 28) to features (B, width)."""
+    return nn.Sequential(
+        image_trunk(channels, blocks=2),
+        nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),  # (B, 2C, 4, 4)
+        nn.SiLU(),
+        FlattenGrid(),
+        nn.Linear(2 * channels * 16, width),
+        nn.SiLU(),
+    )
+
+
+def pooled_trunk(channels: int, width: int) -> nn.Sequential:
+    """Images (B, 1, 28, 28) to features (B, width)."""
+    return nn.Sequential(
+        nn.Conv2d(1, channels, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (B, C, 14, 14)
+        nn.Conv2d(channels, 3 * channels, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (B, 3C, 7, 7)
+        FlattenGrid(),
+        nn.Linear(3 * channels * 49, width),
+        nn.ReLU(),
+    )

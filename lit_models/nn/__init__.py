@@ -1,0 +1,1 @@
+"""What models are made of: networks, the codebook, principal components; tensors to tensors."""

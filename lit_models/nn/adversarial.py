@@ -1,0 +1,89 @@
+"""Generator and discriminator of the adversarial models."""
+
+import torch
+from torch import Tensor, nn
+
+from lit_models.nn.blocks import FlattenGrid, UnflattenGrid
+
+
+class Generator(nn.Module):
+    """A vector (B, in_features) to an image (B, 1, 28, 28), which may leave [0, 1] a little.
+
+    Two wide layers come first: what follows is local, and so only they can decide which digit it is to be. Their weights are scaled to
+    keep the variance of what passes (He et al. 2015), or the vector would fade on its way.
+    Beyond black and white the pixels go on at a tenth of the slope. A sigmoid there lets the discriminator win the first hundred steps
+    for good: it drives the generator into black, where no gradient is left.
+
+    No normalisation, and bilinear upsampling rather than transposed convolutions, as in Huang et al., The GAN is dead; long
+    live the GAN!, 2024, section 3, https://arxiv.org/abs/2501.05441.
+    """
+
+    def __init__(self, in_features: int, channels: int = 48, width: int = 256) -> None:
+        super().__init__()
+        self.grid = nn.Sequential(
+            nn.Linear(in_features, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, 49 * channels),
+            UnflattenGrid(channels),
+            nn.LeakyReLU(0.2),
+        )
+        self.residual = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(0.2))
+        self.pixels = nn.Sequential(
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Conv2d(channels, 2 * channels // 3, 3, padding=1),  # (B, 2C/3, 14, 14)
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * channels // 3, channels // 3, 1),
+            nn.Upsample(scale_factor=2, mode="bilinear"),
+            nn.Conv2d(channels // 3, channels // 3, 3, padding=1),  # (B, C/3, 28, 28)
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels // 3, 1, 3, padding=1),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, 0.2)
+                nn.init.zeros_(module.bias)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        grid = self.grid(codes)
+        pixels = self.pixels(grid + self.residual(grid))
+        bounded = pixels.clamp(0, 1)
+        return bounded + 0.1 * (pixels - bounded)
+
+
+class Discriminator(nn.Module):
+    """Images (B, 1, 28, 28) to scores (B,), the higher the more real; no normalisation.
+
+    With `classes` it also asks whether the image fits its label, by the projection of the features on a class vector
+    (Miyato & Koyama 2018, equation 5, https://arxiv.org/abs/1802.05637).
+    """
+
+    def __init__(self, classes: int | None = None, channels: int = 48, width: int = 128) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.Conv2d(1, channels // 2, 4, stride=2, padding=1),  # (B, C/2, 14, 14)
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels // 2, channels, 4, stride=2, padding=1),  # (B, C, 7, 7)
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.LeakyReLU(0.2),
+        )
+        self.head = nn.Sequential(FlattenGrid(), nn.Linear(49 * channels, width), nn.LeakyReLU(0.2))
+        self.score = nn.Linear(width, 1)
+        self.class_vectors = nn.Embedding(classes, width) if classes else None
+        self.to(memory_format=torch.channels_last)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What it sees in an image, (B, channels, 7, 7)."""
+        return self.trunk(images)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.judge(self.features(images), labels)
+
+    def judge(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores (B,) of images seen already."""
+        seen = self.head(features)
+        score = self.score(seen)[:, 0]
+        return score if self.class_vectors is None else score + (self.class_vectors(labels) * seen).sum(dim=1)

@@ -1,0 +1,1 @@
+"""Where codes come from when a model is sampled."""

@@ -1,0 +1,139 @@
+r"""How to sample an autoencoder: densities fitted after training to the codes of training images.
+
+A decoder makes images of any code; which codes have images is known only by looking where those of training images lie (Ghosh et al.,
+From Variational to Deterministic Autoencoders, 2020, section 3, https://arxiv.org/abs/1903.12436: ex-post density estimation).
+
+All six are mixtures of Gaussians, :math:`p(z) = \sum_k w_k N(z; m_k, F_k F_k^T)`: `normal` is one fixed component, `gaussian` one
+with the codes' mean and covariance, `class_gaussian` one a class, `gmm` and `class_gmm` several fitted by expectation maximisation, over
+all and in each class, `kde` a small one around each code. Those named for the class can be asked for one.
+"""
+
+import math
+import warnings
+from typing import Literal, get_args
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import ShuffleSplit
+from threadpoolctl import threadpool_limits
+from torch import Generator, Tensor
+
+from lit_models.sampling.labels import check_labels
+
+DensityName = Literal["normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde"]
+COMPONENTS, COMPONENTS_OF_A_CLASS = 20, 4
+BANDWIDTHS = (0.1, 0.15, 0.2, 0.3, 0.4)  # of the kernel, in standard deviations of the codes
+
+
+class LatentDensity:
+    """A mixture of K Gaussians over codes of D numbers, in float64.
+
+    Args:
+        weights: (K,), summing to 1.
+        means: (K, D).
+        factors: Lower triangular F, (K, D, D), or (1, D, D) if all components share it.
+        classes: The class of each component, (K,), where it has one.
+    """
+
+    def __init__(self, weights: Tensor, means: Tensor, factors: Tensor, classes: Tensor | None = None) -> None:
+        self.weights, self.means, self.factors, self.classes = weights, means, factors, classes
+
+    def draw(self, n: int, labels: Tensor | None = None, generator: Generator | None = None) -> Tensor:
+        """`n` codes, (n, D), or one a label; ValueError for labels where components have no class."""
+        check_labels(n, labels, None if self.classes is None else 10)
+        if labels is None or self.classes is None:
+            chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        else:
+            chosen = torch.multinomial(self.weights * (self.classes == labels.cpu()[:, None]), 1, generator=generator)[:, 0]
+        noise = torch.randn(n, self.means.shape[1], 1, generator=generator, dtype=torch.float64)
+        factors = self.factors[chosen] if len(self.factors) > 1 else self.factors
+        return self.means[chosen] + (factors @ noise)[..., 0]
+
+    def log_density(self, codes: Tensor) -> Tensor:
+        """Nats of each code, (N, D) to (N,): comparable between densities of one model, not between models."""
+        inverse = torch.linalg.inv(self.factors)
+        centres = (inverse @ self.means[..., None])[..., 0]
+        weights = self.weights.log() - torch.linalg.slogdet(self.factors).logabsdet - 0.5 * codes.shape[1] * math.log(2 * math.pi)
+        parts = codes.double().cpu().split(100)  # 10,000 kernels take 8 MB for these
+        return torch.cat([torch.logsumexp(weights - 0.5 * _squared_distances(part, inverse, centres), dim=1) for part in parts])
+
+
+def _squared_distances(codes: Tensor, inverse: Tensor, centres: Tensor) -> Tensor:
+    """Mahalanobis distances of codes (N, D) to K components, (N, K)."""
+    white = codes @ inverse.mT  # (K, N, D), or (1, N, D) for a shared factor
+    return (torch.cdist(white[0], centres) if len(white) == 1 else torch.linalg.vector_norm(white - centres[:, None], dim=2).T).square()
+
+
+def standard_normal(width: int) -> LatentDensity:
+    """The density `normal` over codes of `width` numbers."""
+    zeros, unit = torch.zeros(1, width, dtype=torch.float64), torch.eye(width, dtype=torch.float64)
+    return LatentDensity(torch.ones(1, dtype=torch.float64), zeros, unit[None])
+
+
+def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> LatentDensity:
+    """Fit to codes (N, D) and labels (N,), mixtures by scikit-learn.
+
+    The codes are whitened first, so that their scale does not matter, and directions in which they hardly vary get a floor: a
+    covariance that is not positive definite has a factor too.
+
+    Raises:
+        ValueError: If there is no density of that name.
+    """
+    if name not in get_args(DensityName):
+        raise ValueError(f"latent_density must be one of {', '.join(get_args(DensityName))}, got {name!r}")
+    codes = codes.double()
+    n, width = codes.shape
+    if name == "normal":
+        return standard_normal(width)
+    centre, factor = codes.mean(dim=0), _factor(_covariance(codes))
+    white = torch.linalg.solve_triangular(factor, (codes - centre).T, upper=False).T
+    if name == "kde":
+        return LatentDensity(torch.full((n,), 1 / n, dtype=torch.float64), codes, _bandwidth(white) * factor[None])
+    components = {"gaussian": 1, "class_gaussian": 1, "gmm": COMPONENTS, "class_gmm": COMPONENTS_OF_A_CLASS}[name]
+    groups = labels.unique() if name.startswith("class_") else [None]
+    parts = []
+    for group in groups:
+        own = white if group is None else white[labels == group]
+        fitted = _mixture(own, components)
+        parts.append((len(own) / n * fitted[0], *fitted[1:], torch.full((len(fitted[0]),), -1 if group is None else int(group))))
+    weights, means, covariances, classes = (torch.cat(part) for part in zip(*parts, strict=True))
+    factors = factor @ torch.stack([_factor(covariance) for covariance in covariances])
+    return LatentDensity(weights, means @ factor.T + centre, factors, classes if name.startswith("class_") else None)
+
+
+def _mixture(white: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights, means and covariances; fewer components where each would have less than three codes a dimension."""
+    n, width = white.shape
+    components = min(components, n // (3 * width))
+    if components <= 1:
+        return torch.ones(1, dtype=torch.float64), white.mean(dim=0, keepdim=True), _covariance(white)[None]
+    with warnings.catch_warnings(), threadpool_limits(1):  # on small arrays the threads of torch, OpenMP and BLAS only fight
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Half the rounds that a tolerance of 0.001 takes, for 0.02 nats of held-out codes.
+        fitted = GaussianMixture(components, tol=3e-3, reg_covar=1e-4, random_state=0).fit(white.numpy())
+    return tuple(torch.from_numpy(part) for part in (fitted.weights_, fitted.means_, fitted.covariances_))
+
+
+def _bandwidth(white: Tensor) -> float:
+    """Of BANDWIDTHS the one with which kernels around the other codes know some 500 held-out ones best."""
+    others, held_out = next(ShuffleSplit(1, test_size=min(500, len(white) // 5), random_state=0).split(white))
+    # Once for all bandwidths; a search tree is of no use in many dimensions.
+    distances = torch.cdist(white[held_out].float(), white[others].float()).square()
+
+    def log_density(bandwidth: float) -> float:
+        return float(torch.logsumexp(-distances / (2 * bandwidth**2), dim=1).mean()) - white.shape[1] * math.log(bandwidth)
+
+    return max(BANDWIDTHS, key=log_density)
+
+
+def _covariance(codes: Tensor) -> Tensor:
+    """(D, D) for any D and N from 1 on, divided by N."""
+    return codes.T.cov(correction=0).view(codes.shape[1], codes.shape[1])
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """Lower triangular F with F F^T = covariance, whose eigenvalues are raised to a millionth of the largest where they are less."""
+    values, vectors = torch.linalg.eigh(covariance)
+    floor = values[-1].clamp_min(1e-12) * 1e-6
+    return torch.linalg.cholesky((vectors * values.clamp_min(floor)) @ vectors.T)

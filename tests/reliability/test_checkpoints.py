@@ -1,0 +1,198 @@
+"""Checkpoints: whole or not there, damaged ones are known, and a run is gone on with as what it is."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import assert_equal, one_thread, state_of
+
+from lit_models.checkpoints.archive import CheckpointError
+from lit_models.checkpoints.atomic_io import AtomicCheckpointIO, read_checkpoint
+
+# -- R4: killed while saving
+
+SAVER = """
+import os, random, signal, sys, time
+from pathlib import Path
+import torch
+from lit_models.checkpoints.atomic_io import AtomicCheckpointIO
+
+torch.set_num_threads(1)
+file, kills = Path(sys.argv[1]), int(sys.argv[2])
+drawn = random.Random(0)
+state = {"state_dict": {str(number): torch.full((50_000,), float(number)) for number in range(4)}}
+for kill in range(kills):
+    child = os.fork()
+    if child == 0:
+        step = 0
+        while True:
+            AtomicCheckpointIO().save_checkpoint(state | {"global_step": step}, file)
+            step += 1
+    time.sleep(drawn.uniform(0.005, 0.1))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print("ok", flush=True)
+"""
+
+
+def kill_while_saving(file: Path, kills: int) -> None:
+    other_file_system = Path("/dev/shm") if Path("/dev/shm").is_dir() else file.parent
+    words = [sys.executable, "-c", SAVER, file, str(kills)]
+    env = one_thread() | {"TMPDIR": str(other_file_system)}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.count("ok") == kills
+
+
+@pytest.mark.parametrize("kills", [10, pytest.param(100, marks=pytest.mark.reliability)])
+def test_r4_a_kill_while_saving_leaves_a_whole_file(kills: int, tmp_path: Path) -> None:
+    file = tmp_path / "version_0" / "checkpoints" / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "global_step": -1}, file)
+    kill_while_saving(file, kills)
+    assert read_checkpoint(file)["global_step"] >= 0
+    names = {path.name for path in file.parent.iterdir()}
+    assert all(name == "last.ckpt" or name.startswith(".last.ckpt.") for name in names)
+    assert not any(path.is_symlink() for path in file.parent.iterdir())
+
+
+def test_r4_what_a_kill_has_left_is_gone_once_the_run_goes_on(fit, tmp_path: Path) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    (folder / ".last.ckpt.123.part").write_bytes(b"half")
+    fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last")
+    assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+# -- R5: damaged
+
+
+def damage(raw: bytes, drawn: random.Random) -> bytes:
+    """One of the accidents that files have: a flipped bit, a lost block, an end too early, a spoilt beginning or end."""
+    place, changed = drawn.randrange(len(raw)), bytearray(raw)
+    kind = drawn.choice(("bit", "zeros", "noise", "truncated", "head", "tail"))
+    if kind == "bit":
+        changed[place] ^= 1 << drawn.randrange(8)
+    elif kind in ("zeros", "noise"):
+        length = min(drawn.choice((16, 512, 4096)), len(raw) - place)
+        changed[place : place + length] = bytes(length) if kind == "zeros" else drawn.randbytes(length)
+    elif kind == "truncated":
+        del changed[place:]
+    else:
+        where = drawn.randrange(64) if kind == "head" else len(raw) - 1 - drawn.randrange(256)
+        changed[where] ^= drawn.randrange(1, 256)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("times", [100, pytest.param(1000, marks=pytest.mark.reliability)])
+def test_r5_a_damaged_checkpoint_is_refused_or_is_the_same_state(times: int, fit, tmp_path: Path) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    file = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    raw, original, drawn = file.read_bytes(), read_checkpoint(file), random.Random(0)
+    spoilt, said = tmp_path / "spoilt.ckpt", []
+    for _ in range(times):
+        changed = damage(raw, drawn)
+        spoilt.write_bytes(changed)
+        try:
+            found = read_checkpoint(spoilt)
+        except CheckpointError as error:
+            said.append(str(error))
+        else:
+            assert_equal(found, original)
+    assert len(said) >= 0.7 * times  # the rest fell where nothing is, between parts, or changed nothing
+    assert all(words.startswith(f"{spoilt} ") and len(words) > len(str(spoilt)) + 20 for words in said), "the file, and a reason"
+
+
+def test_torch_by_itself_takes_damaged_tensors(tmp_path: Path) -> None:
+    """The control: a flipped bit in the weights is not found by `torch.load`."""
+    file = tmp_path / "file.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {"weight": torch.zeros(10_000)}}, file)
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 4
+    file.write_bytes(raw)
+    assert not torch.load(file, weights_only=True)["state_dict"]["weight"].eq(0).all()
+    with pytest.raises(CheckpointError, match="does not have its checksum"):
+        read_checkpoint(file)
+
+
+# -- R6: last skips what is damaged
+
+
+def spoil(file: Path) -> None:
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes(raw)
+
+
+def test_r6_last_passes_over_a_damaged_file_and_names_both(fit, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=2")
+    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    spoil(folder / "last.ckpt")
+    assert fit("ae", "--trainer.max_epochs=3", "--ckpt_path=last") == 0
+    said = capsys.readouterr().err
+    assert "version_0/checkpoints/last.ckpt is no checkpoint, or a damaged one" in said
+    assert "taking logs/ae/digits/version_0/checkpoints/best.ckpt instead" in said
+    assert state_of(folder / "last.ckpt")["global_step"] == 12
+
+
+def test_r6_only_damaged_files_or_none_are_an_error(fit, tmp_path: Path, capsys) -> None:
+    assert fit("ae", "--ckpt_path=last") == 2
+    assert "found none" in capsys.readouterr().err
+    fit("ae", "--trainer.max_epochs=1")
+    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    for file in folder.iterdir():
+        spoil(file)
+    assert fit("ae", "--trainer.max_epochs=3", "--ckpt_path=last") == 2
+    said = capsys.readouterr().err
+    assert "got only damaged ones" in said
+    assert "last.ckpt" in said
+    assert "best.ckpt" in said
+
+
+# -- R8: a run is resumed as what it is
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--model=lit_models.anchored.AnchoredDecoder"], "model lit_models.ae.AE there"),
+        (["--model.init_args.latent_dim=3"], "model.latent_dim 16 there, 3 here"),
+        (["--data.init_args.batch_size=50"], "data.batch_size 64 there, 50 here"),
+        (["--data.init_args.limit=200"], "data.limit 250 there, 200 here"),
+        (["--data.init_args.seed=7"], "data.seed 0 there, 7 here"),
+        (["--seed_everything=7"], "seed_everything 0 there, 7 here"),
+    ],
+    ids=["class", "size", "batch size", "images", "seed of the data", "seed"],
+)
+def test_r8_another_run_is_not_gone_on_with(change: list[str], named: str, fit, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=1")
+    run = tmp_path / "logs" / "ae" / "digits" / "version_0"
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    code = fit("ae", "--trainer.max_epochs=2", *change, f"--ckpt_path={run}")
+    assert code == 2
+    assert named in capsys.readouterr().err
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_r8_noise_of_another_seed_is_not_gone_on_with(fit, tmp_path: Path, capsys) -> None:
+    fit("vae", "--trainer.max_epochs=1")
+    (tmp_path / "seed.yaml").write_text("trainer:\n  callbacks:\n    - {class_path: callbacks.SeedEachStep, init_args: {seed: 3}}\n")
+    assert fit("vae", "--trainer.max_epochs=2", "--ckpt_path=last", "--config=seed.yaml") == 2
+    assert "SeedEachStep.seed=0" in capsys.readouterr().err
+
+
+def learning_rate(file: Path) -> float:
+    return torch.load(file, weights_only=True)["optimizer_states"][0]["param_groups"][0]["lr"]
+
+
+def test_r8_a_learning_rate_given_explicitly_is_taken_and_used(fit, tmp_path: Path, capsys) -> None:
+    fit("ae", "--trainer.max_epochs=1", "--model.init_args.lr=1e-3")
+    file = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last") == 2  # the config's own, which nobody has asked for
+    assert "model.lr 0.001 there" in capsys.readouterr().err
+    before = learning_rate(file)
+    assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last", "--model.lr=1e-4") == 0
+    # Four steps into a warm-up of a hundred, then eight: (5 and 9) / 100 of the rate.
+    assert before == pytest.approx(1e-3 * 5 / 100)
+    assert learning_rate(file) == pytest.approx(1e-4 * 9 / 100)
