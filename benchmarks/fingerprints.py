@@ -45,7 +45,7 @@ def weights_after_training(name: str, options: list[str], checkout: Path) -> dic
     if not (checkout / "configs" / f"{configs[0]}.yaml").is_file():
         configs[0] = BEFORE[configs[0]]
     words = [word for config in configs for word in ("--config", config)]
-    words += ["--data.limit", str(STEPS * 128), "--data.dataset", "mnist", "--data.fallback", "null", "--seed_everything", "0"]
+    words += ["--data.limit", str(STEPS * 128), "--data.dataset", "mnist", "--seed_everything", "0"]
     words += ["--trainer.max_steps", str(STEPS), "--trainer.limit_val_batches", "0", "--trainer.enable_progress_bar", "false", *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
     if "MNIST_ROOT" in environment:

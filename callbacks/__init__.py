@@ -1,28 +1,23 @@
-"""Figures of a model while it learns, and what makes a run repeatable; each asks a model for verbs, never for its class."""
+"""Figures and measures of a model while it learns, and the callbacks that make a run repeatable; each asks for verbs, never for a class."""
 
-from callbacks.figures.centroids import Centroids
-from callbacks.figures.codebook_usage import CodebookUsage
-from callbacks.figures.latents import Latents
-from callbacks.figures.neighbours import Neighbours
-from callbacks.figures.reconstructions import Reconstructions
-from callbacks.figures.samples import Samples
-from callbacks.figures.stages import Stages
-from callbacks.figures.traversal import Traversal
+from callbacks.figures import Centroids, CodebookUsage, Figure, Latents, Neighbours, Reconstructions, Samples, Stages, Traversal
 from callbacks.generative_metrics import GenerativeMetrics
 from callbacks.keep_best_and_last import KeepBestAndLast
-from callbacks.keep_training_codes import KeepTrainingCodes
 from callbacks.log_density import LogDensity
 from callbacks.progress import Progress
 from callbacks.report import Report
+from callbacks.reproducible import reproducible
 from callbacks.seed_each_step import SeedEachStep
 from callbacks.snapshots import Snapshots
 from callbacks.stop_on_signal import StopOnSignal
 from callbacks.stop_when_not_finite import StopWhenNotFinite
 from callbacks.warn_of_collapse import WarnOfCollapse
+from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 
 __all__ = [
     "Centroids",
     "CodebookUsage",
+    "Figure",
     "GenerativeMetrics",
     "KeepBestAndLast",
     "KeepTrainingCodes",
@@ -40,4 +35,5 @@ __all__ = [
     "StopWhenNotFinite",
     "Traversal",
     "WarnOfCollapse",
+    "reproducible",
 ]

@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps."""
+"""The checkpoints that a run keeps."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class KeepBestAndLast(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, but for three things.
+    """Lightning's ModelCheckpoint with three differences.
 
-    `last.ckpt` is the last model also after an epoch that was not the best: Lightning 2.6 writes it only where it has written the best one
-    too, and a run that no longer improves would be resumed from where it still did. It is there before the first step, so that there is
-    one to resume from whenever a run is killed, and a folder that cannot be written to is known at once. And the curves are on the disk as
-    far as a checkpoint goes: a resumed run logs what comes after it, and only that.
+    `last.ckpt` is also the last model after an epoch that was not the best: Lightning 2.6 writes it only when it writes the best one too,
+    so that a run that no longer improves would be resumed from an earlier epoch. `last.ckpt` exists before the first step, so that a run
+    can be resumed whenever it was killed, and so that a folder without write access is known at once. Loggers are flushed at each save: a
+    resumed run logs what comes after its checkpoint, and only that.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -37,13 +37,13 @@ class KeepBestAndLast(ModelCheckpoint):
 
     def _keep_last(self, trainer: Trainer) -> None:
         due = self.save_last and self._every_n_epochs and (trainer.current_epoch + 1) % self._every_n_epochs == 0
-        if due and not self._should_skip_saving_checkpoint(trainer):  # it is skipped where this step has been saved
+        if due and not self._should_skip_saving_checkpoint(trainer):  # skipped if this step has been saved
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
 
 
 def save_last(trainer: Trainer) -> None:
     """Save `last.ckpt` now; Lightning will not write it again at this step."""
-    trainer.save_checkpoint(last_checkpoint(trainer), weights_only=False)  # unsaid, it is said on the terminal
+    trainer.save_checkpoint(last_checkpoint(trainer), weights_only=False)  # else Lightning prints that it is the default
     if isinstance(trainer.checkpoint_callback, ModelCheckpoint):
         trainer.checkpoint_callback._last_global_step_saved = trainer.global_step
 

@@ -1,33 +1,33 @@
-"""How well each latent density knows codes that it was not fitted to."""
+"""Held-out log-likelihood of each sampler."""
+
+import math
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.figures.figure import check_needs, looking
-from lit_models.contracts import CanEncode, HasPriors, HasTrainingCodes
+from callbacks.observer import Observer
+from lit_models.contracts import CanEncode, HasCodeDistributions, HasSamplers, HasTrainingCodes
+from lit_models.training.fixed_images import fixed_images
 
 
-class LogDensity(Callback):
-    """Logs `val/log_density_NAME`, nats a code, the mean over the codes of `n` validation images, for each latent density.
+class LogDensity(Observer):
+    """Logs `val/log_density_NAME` for each sampler: the mean log-density of the codes of `n` validation images, in nats per code.
 
-    The higher, the more of the codes the density knows; comparable between densities of one model at one time, not between models.
+    It is comparable between samplers of one model at one time, not between models.
     """
+
+    needs = (CanEncode, HasSamplers, HasTrainingCodes, HasCodeDistributions)
 
     def __init__(self, n: int = 1000) -> None:
         self.n = n
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit":
-            check_needs("LogDensity", (CanEncode, HasPriors, HasTrainingCodes), trainer, pl_module)
-
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn != "fit":
+        if not self.is_due(trainer):
             return
-        images, _ = trainer.datamodule.reference_images("val", self.n)
-        with looking(pl_module):
+        values = {f"val/log_density_{name}": math.nan for name in pl_module.samplers}
+        with self.looking(pl_module):
+            images, _ = fixed_images(trainer, "val", self.n)
             codes = torch.cat([pl_module.encode(part.to(pl_module.device, pl_module.dtype)) for part in images.split(500)])
-        values = {
-            f"val/log_density_{name}": pl_module.training_codes.density(name, codes.shape[1]).log_density(codes).mean().float()
-            for name in pl_module.priors
-        }
+            for name in pl_module.samplers:
+                values[f"val/log_density_{name}"] = float(pl_module.distribution(name).log_density(codes).mean())
         pl_module.log_dict(values, sync_dist=True)  # the same on all processes: the average of equal numbers

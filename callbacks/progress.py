@@ -1,11 +1,11 @@
-"""The progress bar, with the loss and without the run's number."""
+"""The progress bar."""
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bar; what it shows is the newest of the metrics that the model has logged."""
+    """Lightning's progress bar with the newest losses, and without the number of the run."""
 
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate)

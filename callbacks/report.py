@@ -1,18 +1,23 @@
-"""What a run says at its start and its end, and what HPARAMS compares."""
+"""The messages of a run at its start and its end, and the values by which HPARAMS compares runs."""
 
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from lit_models import MODELS
+from lit_models.contracts import CanDecode, CanReconstruct, CanSample, HasAnchors, HasTrainingCodes
 from lit_models.evaluation import HEADLINES
+from lit_models.training.fixed_images import data_name
 
 
 class Report(Callback):
-    """Prints folder, device, data set and size first, the best metric, the last grid and the next commands last.
+    """Prints folder, device, data set and size at the start; the best metric, the last grid and the next commands at the end.
 
     Hyperparameters go to TensorBoard's HPARAMS with the best validation metrics, under `best/...`.
     """
@@ -23,12 +28,11 @@ class Report(Callback):
         folder = run_folder(trainer)
         parameters = sum(parameter.numel() for parameter in pl_module.parameters())
         devices = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
-        dataset = getattr(trainer.datamodule, "dataset", type(trainer.datamodule).__name__)
         print(f"run      {folder}")
         print(f"model    {type(pl_module).__name__}, {parameters:,} parameters, on {devices}{trainer.strategy.root_device}")
-        print(f"data     {dataset}")
+        print(f"data     {data_name(trainer)}")
         print(f"look     lightning board {shown(folder.parent.parent)}", flush=True)
-        if trainer.ckpt_path is None:  # a resumed run has its line in HPARAMS already
+        if trainer.ckpt_path is None:  # the line of a resumed run in HPARAMS exists already
             self._hparams(trainer, pl_module, math.nan)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,8 +50,8 @@ class Report(Callback):
         grids = sorted((folder / "figures" / "samples" / "grid").glob("*.png"))
         if grids:
             print(f"grid     {shown(grids[-1])}")
-        print(f"next     lightning sample {shown(folder)} --output samples.png", flush=True)
-        print(f"         lightning test {shown(folder)}", flush=True)
+        for number, command in enumerate(next_commands(pl_module, shown(folder))):
+            print(f"{'' if number else 'next':9}{command}", flush=True)
 
     def _hparams(self, trainer: Trainer, pl_module: LightningModule, score: float) -> None:
         monitor = getattr(trainer.checkpoint_callback, "monitor", None)
@@ -57,8 +61,22 @@ class Report(Callback):
                     warnings.filterwarnings("ignore", message="NaN or Inf found in input tensor")
                     data = dict(trainer.datamodule.hparams_initial) if trainer.datamodule else {}
                     params = {"model": type(pl_module).__name__, **data, **pl_module.hparams_initial}
-                    tested = {f"test/{name}": math.nan for name in HEADLINES}  # lightning test fills them in
+                    tested = {f"test/{name}": math.nan for name in HEADLINES}  # filled in by lightning test
                     logger.log_hyperparams(params, {f"best/{monitor}": score} | tested)
+
+
+def next_commands(model: LightningModule, run: str) -> Iterator[str]:
+    """The commands that this model can be used with; a class of the user's own has to be imported by name."""
+    module = type(model).__module__
+    if module == "__main__":  # no command can import it
+        return
+    own = "" if f"{module}.{type(model).__name__}" in MODELS.values() else f" --import {module}"
+    if isinstance(model, CanSample):
+        yield f"lightning sample {run}{own} --output samples.png"
+    elif isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes):
+        yield f"lightning sample {run}{own} --noise 0.5 --output samples.png"
+    if is_overridden("test_step", model) or isinstance(model, CanReconstruct | CanSample):
+        yield f"lightning test {run}{own}"
 
 
 def run_folder(trainer: Trainer) -> Path:

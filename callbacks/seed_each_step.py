@@ -1,4 +1,4 @@
-"""Randomness as a function of the step, so that a resumed run draws what the unbroken one would have drawn."""
+"""Randomness as a function of the step, so that a resumed run draws the same noise as an uninterrupted one."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from datamodules.loader import seeded
 
 
 class SeedEachStep(Callback):
-    """Seeds the default generators before each batch from (seed, batches trained, rank), and so no state needs saving.
+    """Seeds the default generators before each training batch from (seed, step, rank), so that no random state needs to be saved.
 
-    Each rank has noise of its own, which Lightning's DDP does not give. Before each batch of an evaluation the generators
-    are seeded from (seed, batch, rank): its noise is the same at every epoch.
+    Each rank has its own noise; Lightning's DDP gives all ranks the same. Before each batch of an evaluation the generators are seeded from
+    (seed, batch, rank), so that its noise is the same at every epoch.
     """
 
     def __init__(self, seed: int = 0) -> None:

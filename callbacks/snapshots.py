@@ -1,4 +1,4 @@
-"""Keeps a model at fixed ages, with the time that training has taken until then."""
+"""Saves a model at fixed numbers of images, with the time that training has taken until then."""
 
 import time
 from pathlib import Path
@@ -6,17 +6,19 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lit_models.training.batches import images_of
+
 
 class Snapshots(Callback):
-    """Saves `snapshots/images_N.ckpt` in the run's folder after the first batch with which N images have been seen, for each N.
+    """Saves `snapshots/images_N.ckpt` in the run's folder after the batch in which the number of images seen reaches N, for each N.
 
-    Every checkpoint gets `trained`: images seen, and seconds spent in training batches. Validation, figures, metrics, saving and waiting
-    for a start are not in it, nor is what was lost when a run was stopped between two checkpoints.
+    Every checkpoint gets `trained`: the images seen, and the seconds spent in training batches. The seconds leave out validation, figures,
+    metrics, saving and start-up, and batches that were lost when a run stopped between two checkpoints.
     """
 
     def __init__(self, at_images: list[int]) -> None:
         if not at_images or min(at_images) < 1:
-            raise ValueError(f"at_images expected numbers of images from 1 on, got {at_images}")
+            raise ValueError(f"at_images expected numbers of images of at least 1, got {at_images}")
         self.at_images = sorted(at_images)
         self.images, self.seconds, self._began = 0, 0.0, 0.0
 
@@ -26,7 +28,7 @@ class Snapshots(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.seconds += time.perf_counter() - self._began
         before = self.images
-        self.images += len(batch[0]) * trainer.world_size
+        self.images += len(images_of(pl_module, batch)[0]) * trainer.world_size
         for due in self.at_images:
             if before < due <= self.images:
                 file = Path(trainer.default_root_dir) / "snapshots" / f"images_{due:08d}.ckpt"

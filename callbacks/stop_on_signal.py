@@ -7,25 +7,25 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.callbacks import Timer, WeightAveraging
 from torch import distributed as dist
 
 from callbacks.keep_best_and_last import last_checkpoint, save_last
-from lit_models.training.distributed import over_processes, together
+from lit_models.training.distributed import is_distributed, reduce_over_processes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-TIME_LIMIT = 1  # stands for the end of the time among the numbers of signals; SIGHUP, which has it, is none of ours
+TIME_LIMIT = 1  # means the end of the time among the numbers of signals; SIGHUP, which has this number, is not handled here
 
 
 class StopOnSignal(Callback):
-    """Saves `last.ckpt` at the end of the batch in which SIGINT, SIGTERM or SIGUSR1 came; exit code 128 + signal.
+    """Saves `last.ckpt` at the end of the batch in which SIGINT, SIGTERM or SIGUSR1 arrives, and exits with code 128 + signal.
 
-    At the end of `--trainer.max_time` likewise, with exit code 0: Lightning would count the epoch as a whole one, and the rest of it
-    would be lost on resume. At the end of `--trainer.max_steps` inside an epoch it saves too, and the run closes as usual. A validation
-    is left after the batch at hand, and a resumed run does it from its start.
+    It does the same at the end of `--trainer.max_time`, with exit code 0: Lightning would count the epoch as complete, and the rest of it
+    would be lost on resume. At the end of `--trainer.max_steps` within an epoch it saves too, and the run ends as usual. A validation is
+    left after the current batch, and a resumed run starts it again.
 
-    The handler only sets a flag: what Lightning does inside its own, a collective, hangs under DDP. The processes agree at
-    the end of each batch, so that a signal to any of them stops all. A second Ctrl-C ends the program at once.
+    The handler only sets a flag: Lightning's own handler runs a collective, which hangs under DDP. The processes agree at the end of each
+    batch, so that a signal to one of them stops all. A second Ctrl-C ends the program at once.
     """
 
     def __init__(self) -> None:
@@ -56,13 +56,13 @@ class StopOnSignal(Callback):
             self._saved = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._leave(trainer)  # only now: the loggers write after `on_train_batch_end`
+        self._leave(trainer)  # not earlier: the loggers write after `on_train_batch_end`
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._saved:  # Lightning validates at the end of the time; the whole epoch's validation is still to come
+        if self._saved:  # Lightning validates at the end of the time, but the validation of the whole epoch is still to come
             self._leave(trainer)
         if trainer.state.fn == "fit":
-            # Else later checkpoints would bear the mark of a validation that was left.
+            # Otherwise later checkpoints would still be marked as saved within a validation.
             validation_progress(trainer).total.reset_on_restart()
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
@@ -74,6 +74,8 @@ class StopOnSignal(Callback):
     def _leave_validation(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.global_step == trainer.max_steps:
             return  # at the end of the steps Lightning would not validate on resume
+        if any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks):
+            return  # it has swapped the weights for this validation: a checkpoint would hold them in the wrong place
         self._stop = self._agreed(pl_module)
         if self._stop:
             save_before_validation(trainer)
@@ -90,9 +92,9 @@ class StopOnSignal(Callback):
         self._restore()
 
     def _agreed(self, pl_module: LightningModule) -> int:
-        if not together():  # no tensor then: a GPU would be waited for at every step
+        if not is_distributed():  # without a tensor: a GPU would synchronise at every step
             return self._received
-        return int(over_processes(torch.tensor(self._received, device=pl_module.device), op=dist.ReduceOp.MAX))
+        return int(reduce_over_processes(torch.tensor(self._received, device=pl_module.device), op=dist.ReduceOp.MAX))
 
     def _leave(self, trainer: Trainer) -> None:
         if not self._stop:
@@ -102,7 +104,7 @@ class StopOnSignal(Callback):
             logger.save()
         if trainer.is_global_zero:
             cause = "--trainer.max_time" if number == TIME_LIMIT else signal.Signals(number).name
-            print(f"\nstopped by {cause} after {trainer.global_step} steps; go on with --ckpt_path {last_checkpoint(trainer)}", flush=True)
+            print(f"\nstopped by {cause} after {trainer.global_step} steps; resume with --ckpt_path {last_checkpoint(trainer)}", flush=True)
         raise SystemExit(0 if number == TIME_LIMIT else 128 + number)
 
     def _restore(self) -> None:
@@ -116,9 +118,9 @@ def validation_progress(trainer: Trainer) -> Any:
 
 
 def save_before_validation(trainer: Trainer) -> None:
-    """Save `last.ckpt` from within a validation, so that a resumed run does the whole of it: nothing is trained by a validation.
+    """Save `last.ckpt` from within a validation, so that a resumed run does the whole validation: it trains nothing.
 
-    A validation whose first batch was started and not processed is what Lightning begins anew on resume.
+    On resume Lightning starts a validation again whose first batch was started and not processed.
     """
     progress = validation_progress(trainer)
     for name in vars(progress.total):

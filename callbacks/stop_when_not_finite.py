@@ -1,4 +1,4 @@
-"""Stops a run whose numbers are no numbers any more, before it saves one of them."""
+"""Stops a run at the first NaN or infinity, before it is saved."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from callbacks.keep_best_and_last import last_checkpoint
 
 
 class NotFinite(ArithmeticError):
-    """A loss term, gradient, weight or buffer with NaN or infinity in it."""
+    """A loss term, gradient, weight or buffer contains NaN or infinity."""
 
 
 class StopWhenNotFinite(Callback):
-    """Looks at the loss terms, gradients, weights and buffers every `every_n_steps` steps, before they are logged, and before each save.
+    """Checks loss terms, gradients, weights and buffers every `every_n_steps` steps, before values are logged, and before each save.
 
     Raises:
-        NotFinite: With the first of them that is not finite, the step and the learning rate. What has been saved is finite.
+        NotFinite: With the first value that is not finite, the step and the learning rate. All saved checkpoints are finite.
     """
 
     def __init__(self, every_n_steps: int = 10) -> None:
@@ -43,7 +43,7 @@ def check_finite(trainer: Trainer, pl_module: LightningModule, loss: Tensor | No
     named += [(f"weight {name}", weight.detach()) for name, weight in weights]
     named += [(f"buffer {name}", buffer) for name, buffer in pl_module.named_buffers()]
     floating = [(name, value) for name, value in named if value.is_floating_point()]
-    if torch.isfinite(get_total_norm([value for _, value in floating])):  # one number for all: hardly any time
+    if torch.isfinite(get_total_norm([value for _, value in floating])):  # one number for all takes hardly any time
         return
     for name, value in floating:
         wrong = value[~torch.isfinite(value)]
@@ -52,5 +52,5 @@ def check_finite(trainer: Trainer, pl_module: LightningModule, loss: Tensor | No
             rates = ", ".join(f"{rate:.3g}" for rate in sorted({group["lr"] for group in groups}))
             raise NotFinite(
                 f"{name} is {float(wrong[0])} at step {trainer.global_step}, with learning rate {rates}:"
-                f" lower it with --model.lr, then go on from {last_checkpoint(trainer)}, which is finite, or start anew"
+                f" lower it with --model.lr, then resume from {last_checkpoint(trainer)}, which is finite, or start anew"
             )

@@ -1,4 +1,4 @@
-"""Says when a model has collapsed, in a way that its loss does not show, and which option helps."""
+"""Warns when a model has collapsed in a way that its loss does not show, and says which option helps."""
 
 import sys
 from typing import NamedTuple
@@ -7,12 +7,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class Sign(NamedTuple):
-    """`metric` below `least`, where the run logs `beside` too, is a collapse."""
+    """A collapse is a `metric` below `least` in a run that also logs the metric `present`."""
 
     metric: str
     least: float
-    beside: str
-    words: str
+    present: str
+    message: str
 
 
 SIGNS = (
@@ -26,23 +26,23 @@ SIGNS = (
 
 
 class WarnOfCollapse(Callback):
-    """One line on standard error after the first validation that shows a collapse: of the posterior, the codebook or the generator.
+    """Prints one line on standard error after the first validation that shows a collapse of the posterior, the codebook or the generator.
 
     Args:
-        after_steps: What a model looks like before is its beginning, and no collapse.
+        after_steps: Earlier signs belong to the beginning of training and are no collapse.
     """
 
     def __init__(self, after_steps: int = 400) -> None:
         self.after_steps = after_steps
-        self.said: set[str] = set()
+        self.warned_of: set[str] = set()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.global_step < self.after_steps or not trainer.is_global_zero:
             return
         for sign in SIGNS:
-            if not {sign.metric, sign.beside} <= trainer.callback_metrics.keys() or sign.metric in self.said:
+            if not {sign.metric, sign.present} <= trainer.callback_metrics.keys() or sign.metric in self.warned_of:
                 continue
             value = float(trainer.callback_metrics[sign.metric])
             if value < sign.least:
-                self.said.add(sign.metric)
-                print(f"warning  {sign.words.format(value=value)}", file=sys.stderr, flush=True)
+                self.warned_of.add(sign.metric)
+                print(f"warning  {sign.message.format(value=value)}", file=sys.stderr, flush=True)

@@ -1,14 +1,17 @@
-"""Checks of IDX files, the format of MNIST and its relatives: http://yann.lecun.com/exdb/mnist/
+"""Reads IDX files, the format of MNIST and its relatives (http://yann.lecun.com/exdb/mnist/), packed by gzip or not.
 
-torchvision only looks whether the files exist; a truncated download would be met deep inside a reshape.
+torchvision only looks whether the files exist; a truncated download would fail deep inside a reshape.
 """
 
+import gzip
 import hashlib
+import math
 import struct
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 PUBLISHED = {  # sha256 of MNIST's four files, unpacked
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -16,50 +19,66 @@ PUBLISHED = {  # sha256 of MNIST's four files, unpacked
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+CLASSES = 10
 
 
 def read_split(images_file: Path, labels_file: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 28, 28) and labels (N,), uint8 both.
 
     Raises:
-        ValueError: If a file is truncated, too long, of another kind or shape, the two disagree, or a label is over 9.
+        ValueError: If a file is truncated, too long, of another kind or shape, if the two disagree, or if there are other labels than 0
+        to 9.
     """
-    n_images = _check(images_file, magic=0x803, shape=(28, 28))
-    n_labels = _check(labels_file, magic=0x801, shape=())
-    if n_images != n_labels:
-        raise ValueError(f"{labels_file}: expected {n_images} labels, one for each image of {images_file.name}, found {n_labels}")
-    images, labels = read_image_file(str(images_file)), read_label_file(str(labels_file))
-    if labels.max() > 9:
-        raise ValueError(f"{labels_file}: expected labels 0 to 9, found {int(labels.max())}: the file is damaged, fetch it anew")
-    return images, labels.to(torch.uint8)
+    images = _read(images_file, magic=0x803, shape=(28, 28))
+    labels = _read(labels_file, magic=0x801, shape=())
+    if len(images) != len(labels):
+        raise ValueError(f"{labels_file}: expected {len(images)} labels, one for each image of {images_file.name}, found {len(labels)}")
+    if labels.max() >= CLASSES:
+        raise ValueError(
+            f"{labels_file}: expected the labels 0 to {CLASSES - 1} of {CLASSES} classes, found labels {int(labels.min())} to"
+            f" {int(labels.max())}: this is a whole file of another data set, which models of {CLASSES} classes cannot take"
+        )
+    return images, labels
 
 
 def check_published(file: Path) -> None:
     """ValueError unless a file of MNIST is, bit for bit, the one that was published."""
-    expected = PUBLISHED[file.name]
-    with file.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != expected:
+    expected, digest = PUBLISHED[file.name.removesuffix(".gz")], hashlib.sha256()
+    for part in parts_of(file):
+        digest.update(part)
+    if digest.hexdigest() != expected:
         raise ValueError(
-            f"{file}: expected the published file, sha256 {expected[:16]}..., found {found[:16]}...:"
+            f"{file}: expected the published file, sha256 {expected[:16]}..., found {digest.hexdigest()[:16]}...:"
             " fetch it anew, or take it as it is with --data.verify false"
         )
 
 
-def _check(file: Path, magic: int, shape: tuple[int, ...]) -> int:
-    """Number of items that header and length of the file agree upon."""
-    size = file.stat().st_size
-    header = 8 + 4 * len(shape)
-    with file.open("rb") as stream:
-        start = stream.read(header)
-    if len(start) < header:
-        raise ValueError(f"{file}: expected an IDX header of {header} bytes, found {size} bytes: fetch it anew")
-    found_magic, count, *found_shape = struct.unpack(f">{header // 4}I", start)
+def parts_of(file: Path) -> Iterator[bytes]:
+    """The content of a file in parts of a megabyte, unpacked if its name ends in .gz."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            while part := stream.read(2**20):
+                yield part
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{file}: expected a file packed by gzip, found another: {error}: truncated or damaged, fetch it anew") from error
+
+
+def _read(file: Path, magic: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """Items (N, *shape) of a file whose header and length agree. No more is read than the header promises."""
+    header, parts = 8 + 4 * len(shape), parts_of(file)
+    content = bytearray(next(parts, b""))
+    if len(content) < header:
+        raise ValueError(f"{file}: expected an IDX header of {header} bytes, found {len(content)} bytes: fetch it anew")
+    found_magic, count, *found_shape = struct.unpack(f">{header // 4}I", content[:header])
     if found_magic != magic:
         raise ValueError(f"{file}: expected an IDX file of kind {magic:#06x}, found {found_magic:#06x}: fetch it anew")
     if tuple(found_shape) != shape:
         raise ValueError(f"{file}: expected items of shape {shape}, found {tuple(found_shape)}")
-    expected = header + count * (28 * 28 if shape else 1)
-    if count == 0 or size != expected:
-        raise ValueError(f"{file}: expected {expected} bytes for {count} items, found {size}: truncated or damaged, fetch it anew")
-    return count
+    expected = header + count * math.prod(shape)
+    for part in parts:
+        content += part
+        if len(content) > expected:
+            break
+    if count == 0 or len(content) != expected:
+        raise ValueError(f"{file}: expected {expected} bytes for {count} items, found {len(content)}: truncated or damaged, fetch it anew")
+    return torch.frombuffer(content, dtype=torch.uint8, offset=header).view(count, *shape)

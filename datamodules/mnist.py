@@ -1,5 +1,6 @@
 """MNIST and its relatives, or the small digits of scikit-learn, as one data module."""
 
+import hashlib
 import math
 import os
 import warnings
@@ -19,31 +20,31 @@ Dataset = Literal["mnist", "fashion_mnist", "kmnist", "emnist_digits", "digits"]
 class MNISTDataModule(LightningDataModule):
     """Images (B, 1, 28, 28) in [0, 1] and labels (B,) 0 to 9, in batches `[images, labels]`.
 
-    The official test images are the test set and serve nothing else; a tenth of the training images at most, chosen by
-    the seed, is kept back for validation.
+    The official test images are the test set and serve for nothing else. For validation a tenth of the training images is kept back, 5,000
+    at most, chosen by the seed.
 
     Args:
-        dataset: `digits`, the 1,797 images inside scikit-learn, needs no network.
+        dataset: Null means MNIST, or `digits` with a warning where MNIST can neither be found nor downloaded and no root is named.
+        `digits`,
+            the 1,797 images inside scikit-learn, needs no network.
         root: Folder of the data; default `$MNIST_ROOT`, else `data/`. Missing files are downloaded.
-        fallback: What to take, with a warning, where `dataset` is neither there nor to be had; None is an error.
-        batch_size: Images of one optimiser step, shared by all processes.
-        binarize: `static` draws each pixel once, from its grey value; `dynamic` draws the training images anew at every
-            use. Validation and test are drawn once, with a fixed seed, in both.
-        limit: Take no more than this many images of each split.
-        epoch_images: What an epoch shows at least: a smaller set is gone through several times, so that steps and schedules mean
-            the same on all data sets. None shows each image once.
-        seed: Of the validation split, the order and the binarisation.
-        verify: Refuse files of MNIST that are not the published ones, bit for bit; false takes any that are well-formed.
+        batch_size: Images per optimiser step, over all processes.
+        binarize: `static` draws each pixel once, with the probability of its grey value. `dynamic` draws the training images anew at every
+            use. Validation and test images are drawn once, with a fixed seed, in both.
+        limit: Take at most this many images of each split.
+        epoch_images: An epoch shows at least this many images: a smaller set is passed several times, so that steps and schedules mean the
+            same on all data sets. Null shows each image once.
+        seed: Seed of the validation split, the order and the binarisation.
+        verify: Refuse files of MNIST that are not the published ones, bit for bit. False accepts any that are well-formed.
     Raises:
-        FileNotFoundError: No data and no fallback.
-        ValueError: Damaged files; the message has the file, the expected and the found.
+        FileNotFoundError: If the data is not there and cannot be downloaded.
+        ValueError: If a file is damaged; the message has the file, the expected and the found.
     """
 
     def __init__(
         self,
-        dataset: Dataset = "mnist",
+        dataset: Dataset | None = None,
         root: str | None = None,
-        fallback: Dataset | None = None,
         batch_size: int = 128,
         binarize: Literal["none", "static", "dynamic"] = "none",
         limit: int | None = None,
@@ -56,23 +57,45 @@ class MNISTDataModule(LightningDataModule):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if limit is not None and limit < 1:
             raise ValueError(f"limit must be at least 1 or null for all images, got {limit}")
-        self.save_hyperparameters(ignore=["root", "fallback"])  # where images lie is no part of what they are
-        self.root = Path(root or os.environ.get("MNIST_ROOT") or "data")
-        self.dataset: str = dataset
-        self.fallback, self.batch_size, self.binarize, self.limit, self.seed = fallback, batch_size, binarize, limit, seed
+        self.save_hyperparameters(ignore=["root"])  # where images lie is not part of what they are
+        self.given_root = root
+        self.dataset: str = dataset or "mnist"
+        self.batch_size, self.binarize, self.limit, self.seed = batch_size, binarize, limit, seed
         self.epoch_images, self.verify = epoch_images, verify
         self.splits: dict[str, Split] = {}
+        self.images_sha256 = ""
+
+    @property
+    def root(self) -> Path:
+        return Path(self.given_root or os.environ.get("MNIST_ROOT") or "data")
 
     def prepare_data(self) -> None:
-        self._provide()
+        self.provide()
+
+    def provide(self) -> str | None:
+        """Make the data available, by download if need be; returns the reason if `digits` are taken in place of MNIST."""
+        named_root = self.given_root is not None or bool(os.environ.get("MNIST_ROOT"))
+        self.dataset, reason = provide(self.hparams["dataset"], self.root, named_root)
+        self.hparams["dataset"] = self.dataset
+        if reason:
+            warnings.warn(f"{reason}; taking {self.dataset} instead", stacklevel=3)
+        return reason
 
     def setup(self, stage: str | None = None) -> None:
         if not self.splits:
-            self._provide()
-            self.splits = self._split(load(self.dataset, self.root, self.verify))
+            self.provide()
+            given = load(self.dataset, self.root, self.verify)
+            self.images_sha256 = sha256_of(given)
+            self.splits = self._split(given)
         if self.trainer is not None:
             device = self.trainer.strategy.root_device
             self.splits = {name: Split(*(part.to(device) for part in split)) for name, split in self.splits.items()}
+
+    def whole(self) -> "MNISTDataModule":
+        """The data set itself, ready to hand out images: not limited, not binarised, split by seed 0. Judges and measures use it."""
+        data = MNISTDataModule(self.dataset, root=str(self.root), verify=False)  # type: ignore[arg-type]
+        data.setup()
+        return data
 
     def train_dataloader(self) -> TrainLoader:
         train = self.splits["train"]
@@ -100,19 +123,22 @@ class MNISTDataModule(LightningDataModule):
         return as_images(images[rows], seeded(self.seed, 2) if dynamic else None), labels[rows].long()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"dataset": self.dataset}
+        return {"dataset": self.dataset, "images_sha256": self.images_sha256}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """ValueError unless the images are those of the checkpoint's run; version 0.1.0 stored only the name of the data set."""
         if state["dataset"] != self.dataset:
             raise ValueError(
                 f"the checkpoint was trained on {state['dataset']}, this run has {self.dataset}:"
                 f" resume with --data.dataset {state['dataset']}, or start anew"
             )
-
-    def _provide(self) -> None:
-        self.dataset, reason = provide(self.dataset, self.root, self.fallback)
-        if reason:
-            warnings.warn(f"{reason}; taking {self.dataset} instead", stacklevel=2)
+        expected = state.get("images_sha256", self.images_sha256)
+        if self.splits and expected != self.images_sha256:
+            raise ValueError(
+                f"expected the images of {self.dataset} that the checkpoint's run has seen, sha256 {expected[:16]}...\n"
+                f"got others in {self.root}/, sha256 {self.images_sha256[:16]}...\n"
+                "name the folder that holds the same images: --data.root for fit and validate, --root for other commands"
+            )
 
     def _place(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
@@ -129,3 +155,12 @@ class MNISTDataModule(LightningDataModule):
                 images = (255 * as_images(images, seeded(self.seed, 3, number))).to(torch.uint8)
             splits[name] = Split(images, labels)
         return splits
+
+
+def sha256_of(given: dict[str, Split]) -> str:
+    """Of all images and labels of a data set, before they are split or limited."""
+    digest = hashlib.sha256()
+    for split in given.values():
+        for part in split:
+            digest.update(part.contiguous().numpy().tobytes())
+    return digest.hexdigest()

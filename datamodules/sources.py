@@ -1,4 +1,4 @@
-"""Where the images come from: MNIST's family by torchvision, the digits inside scikit-learn, and the choice between them."""
+"""Where the images come from: MNIST's family by torchvision, or the digits inside scikit-learn."""
 
 import shutil
 import socket
@@ -6,6 +6,7 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ FAMILY = {
 }
 NAMES = (*FAMILY, "digits")
 PATIENCE = 10.0  # seconds of trying before a mirror counts as out of reach
+Files = dict[str, tuple[Path, Path]]  # image and label file of "train" and "test"
 
 
 class Split(NamedTuple):
@@ -31,55 +33,85 @@ class Split(NamedTuple):
     labels: Tensor  # (N,) uint8
 
 
-def raw_files(dataset: str, root: Path) -> dict[str, tuple[Path, Path]]:
-    """Image and label file of "train" and "test", where torchvision keeps them."""
-    folder = root / FAMILY[dataset].__name__ / "raw"
-    names = {"train": "train", "test": "test" if dataset == "emnist_digits" else "t10k"}
-    prefix = "emnist-digits-" if dataset == "emnist_digits" else ""
+def file_names(dataset: str) -> dict[str, tuple[str, str]]:
+    """The names of image and label file of "train" and "test"."""
+    prefix, test = ("emnist-digits-", "test") if dataset == "emnist_digits" else ("", "t10k")
     return {
-        split: (folder / f"{prefix}{name}-images-idx3-ubyte", folder / f"{prefix}{name}-labels-idx1-ubyte") for split, name in names.items()
+        split: (f"{prefix}{name}-images-idx3-ubyte", f"{prefix}{name}-labels-idx1-ubyte")
+        for split, name in {"train": "train", "test": test}.items()
     }
 
 
-def is_present(dataset: str, root: Path) -> bool:
-    return dataset == "digits" or all(file.is_file() for pair in raw_files(dataset, root).values() for file in pair)
+def torchvisions_folder(dataset: str, root: Path) -> Path:
+    return root / FAMILY[dataset].__name__ / "raw"
 
 
-def provide(dataset: str, root: Path, fallback: str | None) -> tuple[str, str | None]:
-    """Make `dataset` available under `root`, by download if need be.
+def find_files(dataset: str, root: Path) -> Files | None:
+    """The files of a data set where torchvision keeps them, in a part of that path, or right in `root`; packed by gzip or not."""
+    folder = torchvisions_folder(dataset, root)
+    for place in (folder, folder.parent, root / "raw", root):
+        found: Files = {}
+        for split, names in file_names(dataset).items():
+            images, labels = (next((file for file in (place / name, place / f"{name}.gz") if file.is_file()), None) for name in names)
+            if images and labels:
+                found[split] = (images, labels)
+        if len(found) == 2:
+            return found
+    return None
 
+
+def provide(dataset: str | None, root: Path, named_root: bool) -> tuple[str, str | None]:
+    """Make a data set available under `root`, by download if need be.
+
+    Args:
+        dataset: None means MNIST or, where the user has named no root and it can neither be found nor downloaded, `digits`.
+        named_root: Whether the user has named the root.
     Returns:
-        The data set that is there, and the reason if that is the fallback.
+        The name of the data set that is there, and the reason if it is not MNIST.
     Raises:
         ValueError: Unknown name.
-        FileNotFoundError: Neither there nor to be had, and no fallback named.
+        FileNotFoundError: It is not there and cannot be downloaded.
     """
-    for name in filter(None, (dataset, fallback)):
-        if name not in NAMES:
-            raise ValueError(f"dataset must be one of {', '.join(NAMES)}; got {name!r}")
-    if is_present(dataset, root):
-        return dataset, None
+    name = dataset or "mnist"
+    if name not in NAMES:
+        raise ValueError(f"dataset must be one of {', '.join(NAMES)}; got {name!r}")
+    if name == "digits" or find_files(name, root):
+        return name, None
     try:
-        _download(dataset, root)
-        return dataset, None
+        _download(name, root)
+        return name, None
     except (OSError, RuntimeError) as error:
-        reason = f"{dataset} is not in {root}/ and could not be downloaded ({error})"
-        if fallback is None:
-            raise FileNotFoundError(f"{reason}: set MNIST_ROOT to a folder that holds it, or take the dataset digits") from error
-        return fallback, reason
+        reason = f"{name} is not in {root}/ and could not be downloaded ({error})"
+        if dataset is None and not named_root:
+            return "digits", reason
+        raise FileNotFoundError(
+            f"{reason}\nexpected {', '.join(sum(file_names(name).values(), ()))}, packed by gzip or not, in"
+            f" {torchvisions_folder(name, root)}/ or {root}/, found {_content_of(root)}\n"
+            "set --data.root or MNIST_ROOT to the folder that holds them, or take --data.dataset digits"
+        ) from error
+
+
+def _content_of(root: Path) -> str:
+    """What lies in a folder, in a few words."""
+    if not root.is_dir():
+        return "no such folder"
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))[:5]
+    kinds = Counter(path.suffix or path.name for path in root.rglob("*") if path.is_file())
+    files = [f"{count} {kind} file{'s' * (count > 1)}" for kind, count in kinds.most_common(3)]
+    return " and ".join(([f"folders {', '.join(folders)}"] if folders else []) + files) or "nothing"
 
 
 def _download(dataset: str, root: Path) -> None:
-    """Into a folder of its own beside the target, moved when whole: two processes may try at once."""
+    """Download into a folder of its own next to the target, and move the files when they are whole: two processes may try at once."""
     _probe(getattr(FAMILY[dataset], "mirrors", None) or [FAMILY[dataset].url])
     root.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".download-", dir=root))
     patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)  # torchvision's own download waits for ever
+    socket.setdefaulttimeout(PATIENCE)  # torchvision's own download has no time limit
     try:
         options = {"split": "digits"} if dataset == "emnist_digits" else {}
         FAMILY[dataset](str(part), download=True, **options)
-        raw = raw_files(dataset, root)["train"][0].parent
+        raw = torchvisions_folder(dataset, root)
         raw.mkdir(parents=True, exist_ok=True)
         for file in (part / raw.parent.name / "raw").glob("*ubyte"):
             file.replace(raw / file.name)
@@ -89,7 +121,7 @@ def _download(dataset: str, root: Path) -> None:
 
 
 def _probe(mirrors: list[str]) -> None:
-    """Return once any mirror answers; OSError if none does in time. In a thread: looking up a name knows no time limit."""
+    """Return once any mirror answers; OSError if none does in time. In threads, because looking up a name has no time limit."""
     answered, failures = threading.Event(), []
 
     def ask(url: str) -> None:
@@ -115,14 +147,17 @@ def load(dataset: str, root: Path, verify: bool = True) -> dict[str, Split]:
     """Images and labels of "train" and "test"; ValueError names the file that is not what it should be.
 
     Args:
-        verify: Refuse files that are well-formed and not those that were published, where these are known (mnist).
+        verify: Refuse well-formed files that are not the published ones, where these are known (mnist).
     """
     if dataset == "digits":
         return _digits()
+    files = find_files(dataset, root)
+    if files is None:
+        raise FileNotFoundError(f"expected {dataset} in {root}/, found {_content_of(root)}")
     splits = {}
-    for split, files in raw_files(dataset, root).items():
-        images, labels = read_split(*files)
-        for file in files if verify and dataset == "mnist" else ():
+    for split, pair in files.items():
+        images, labels = read_split(*pair)
+        for file in pair if verify and dataset == "mnist" else ():
             check_published(file)
         if dataset == "emnist_digits":
             images = images.transpose(1, 2).contiguous()  # EMNIST's raw images lie transposed

@@ -1,115 +1,161 @@
-"""What models and data modules can do, one Protocol a verb.
+"""What models and data modules can do: one Protocol per verb.
 
-A callback asks for the verb that it needs (`isinstance(pl_module, CanSample)`) and never for a class. Images are
-(B, 1, 28, 28) in [0, 1], labels (B,) integers, codes (B, ...) in whatever shape the model gives them.
+A callback asks for the verb that it needs (`isinstance(pl_module, CanSample)`) and never for a class. Images are (B, 1, 28, 28) in [0, 1],
+labels are (B,) integers, and codes are (B, ...) in whatever shape the model gives them.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
-from lit_models.sampling.training_codes import TrainingCodes
+
+class _Verb(type(Protocol)):  # type: ignore[misc]
+    """Looks a verb up as Python itself does when it is called.
+
+    From Python 3.12 on, `isinstance` with a Protocol ignores `__getattr__`, so that it would not see a verb that a torch module holds as a
+    submodule: `self.decode = nn.Sequential(...)`.
+    """
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return all(hasattr(instance, name) for name in members(cls))
+
+
+def members(verb: type) -> set[str]:
+    """Names of the methods and properties that a Protocol asks for."""
+    return {name for base in verb.__mro__ if getattr(base, "_is_protocol", False) for name in vars(base) if not name.startswith("_")}
 
 
 @runtime_checkable
-class CanEncode(Protocol):
+class CanEncode(Protocol, metaclass=_Verb):
     def encode(self, images: Tensor) -> Tensor:
         """The point (mean) code of each image."""
 
 
 @runtime_checkable
-class CanDecode(Protocol):
+class CanDecode(Protocol, metaclass=_Verb):
     def decode(self, codes: Tensor) -> Tensor:
-        """Images of codes; means of codes and noisy codes are admissible."""
+        """The image of each code; means of codes and noisy codes are admissible."""
 
 
 @runtime_checkable
-class CanReconstruct(Protocol):
+class CanReconstruct(Protocol, metaclass=_Verb):
     def reconstruct(self, images: Tensor) -> Tensor:
         """`decode(encode(images))`."""
 
 
 @runtime_checkable
-class CanSample(Protocol):
+class CanSample(Protocol, metaclass=_Verb):
     @property
     def classes(self) -> int | None:
-        """How many labels `sample` accepts as the model stands; None if it takes none."""
+        """The number of labels that `sample` accepts by default; None if it accepts none."""
 
-    def sample(self, n: int, labels: Tensor | None = None, generator: Generator | None = None) -> Tensor:
-        """`n` draws from the model; ValueError if it takes no labels or they do not fit."""
+    def sample(self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
+        """`n` draws from the model, (n, 1, 28, 28), without a graph.
+
+        Args:
+            labels: One label per sample, (n,), or one integer for all.
+            generator: On the CPU; by default the samples come from torch's default generator.
+        Raises:
+            ValueError: If the model takes no labels, or the labels do not fit.
+        """
 
 
 @runtime_checkable
-class HasLogWeights(Protocol):
-    """Its likelihood can be estimated by importance sampling."""
+class HasSamplers(CanSample, Protocol, metaclass=_Verb):
+    """The model can be sampled in several ways. Each way is a sampler with a name."""
+
+    @property
+    def samplers(self) -> Mapping[str, int | None]:
+        """The name of each sampler, and the number of labels that it takes (None: it takes none)."""
+
+    @property
+    def default_sampler(self) -> str:
+        """The sampler that `sample` uses by default."""
+
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: str | None = None
+    ) -> Tensor: ...
+
+
+@runtime_checkable
+class CodeDistribution(Protocol, metaclass=_Verb):
+    """A distribution over codes, which a sampler draws from: a fitted density, a transformer over indices, a flow."""
+
+    @property
+    def classes(self) -> int | None:
+        """The number of labels that it takes; None if it takes none."""
+
+    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
+        """`n` codes, (n, ...); one per label, if labels are given."""
+
+    def log_density(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Log-density or, for discrete codes, log-probability of each code, (N,), in nats."""
+
+
+@runtime_checkable
+class HasCodeDistributions(Protocol, metaclass=_Verb):
+    """The distributions behind the samplers are over the codes that `encode` gives."""
+
+    def distribution(self, sampler: str) -> CodeDistribution:
+        """The distribution that this sampler draws codes from."""
+
+
+@runtime_checkable
+class HasTrainingCodes(Protocol, metaclass=_Verb):
+    """The codes and labels of 10,000 fixed training images are stored with the weights that encoded them."""
+
+    @property
+    def training_codes(self) -> Any:
+        """A `lit_models.sampling.training_codes.TrainingCodes`."""
+
+
+@runtime_checkable
+class HasLogWeights(Protocol, metaclass=_Verb):
+    """The likelihood can be estimated by importance sampling."""
 
     def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None) -> Tensor:
-        """Log-weights of so many draws for each image, (B, draws), in nats; ValueError where images have no likelihood."""
+        """Log-weights of `draws` codes per image, (B, draws), in nats; ValueError where images have no likelihood."""
 
 
 @runtime_checkable
-class HasCodeLength(Protocol):
-    """Its discrete codes and then the image given them can be written down: a bound on the likelihood."""
+class HasCodeLength(Protocol, metaclass=_Verb):
+    """An image can be transmitted as discrete codes and then as pixels given the codes, which bounds the likelihood."""
 
     def code_length(self, images: Tensor) -> Tensor:
-        """Nats of each image, (B,), labels summed out; ValueError where images have no likelihood."""
+        """Nats per image, (B,), summed over labels; ValueError where images have no likelihood."""
 
 
 @runtime_checkable
-class HasPosterior(Protocol):
-    """Its code of an image is a diagonal Gaussian, q(z|x)."""
+class HasPosterior(Protocol, metaclass=_Verb):
+    """The code of an image is a diagonal Gaussian, q(z|x)."""
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, (B, D) each."""
 
 
 @runtime_checkable
-class HasPriors(Protocol):
-    """Several ways to draw codes, by name, each with the number of labels that it takes; the first is what `sample` does unasked."""
-
-    @property
-    def priors(self) -> Mapping[str, int | None]: ...
-
-    def sample(self, n: int, labels: Tensor | None = None, generator: Generator | None = None, prior: str | None = None) -> Tensor: ...
-
-
-@runtime_checkable
-class HasCodebook(Protocol):
-    """Codes are vectors of a codebook, one a position."""
+class HasCodebook(Protocol, metaclass=_Verb):
+    """A code is a grid of vectors out of a codebook."""
 
     def indices(self, images: Tensor) -> Tensor:
-        """Codebook entries of each image, (B, H, W)."""
+        """Codebook indices of each image, (B, H, W)."""
 
     def lookup(self, indices: Tensor) -> Tensor:
-        """Their vectors, (B, D, H, W): the codes that `encode` gives."""
+        """The vectors at these indices, (B, D, H, W): the codes that `encode` gives."""
 
     @property
     def n_codes(self) -> int: ...
 
 
-class _SeesTrainingCodes(type):
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(getattr(instance, "training_codes", None), TrainingCodes)
-
-
-class HasTrainingCodes(metaclass=_SeesTrainingCodes):
-    """Codes and labels of 10,000 fixed training images travel with the weights that encoded them.
-
-    No Protocol: from Python 3.12 on they do not see what a torch module holds as a module.
-    """
-
-    training_codes: TrainingCodes
-
-
 @runtime_checkable
-class HasAnchors(Protocol):
+class HasAnchors(Protocol, metaclass=_Verb):
     def anchors(self) -> Tensor:
-        """The code where each class lives by design, (classes, ...)."""
+        """The code where the model places each class by design, (classes, ...)."""
 
 
 @runtime_checkable
-class HasImages(Protocol):
+class HasImages(Protocol, metaclass=_Verb):
     """A data module that hands out a whole split."""
 
     def images(self, split: str) -> tuple[Tensor, Tensor]:
@@ -117,10 +163,16 @@ class HasImages(Protocol):
 
 
 @runtime_checkable
-class HasReferenceImages(Protocol):
+class HasReferenceImages(Protocol, metaclass=_Verb):
     """A data module that hands out fixed images."""
-
-    dataset: str
 
     def reference_images(self, split: str, n: int) -> tuple[Tensor, Tensor]:
         """The same `n` images and labels of "train" or "val" at every call, or all if there are fewer."""
+
+
+@runtime_checkable
+class HasWholeData(Protocol, metaclass=_Verb):
+    """A data module that can be limited or binarised, and knows the data set that it was made from."""
+
+    def whole(self) -> HasImages:
+        """The data set itself, ready to hand out images: not limited, not binarised, split by seed 0. Judges and measures use it."""

@@ -1,70 +1,81 @@
-r"""PCA-autoencoder: the encoder is a principal component analysis, only the decoder is learned.
+r"""PCA-autoencoder: the encoder is a principal component analysis, and only the decoder is learned.
 
 Minimises :math:`\sum_i (\hat x_i - x_i)^2` over the decoder. The codes are those of the best linear autoencoder (Baldi & Hornik 1989); what
-a network makes of them beyond a linear map is the decoder's alone. Three components keep 23 % of MNIST's variance, and where
-they cannot tell digits apart the best decoder blends them.
+a network makes of them beyond a linear map comes from the decoder alone. Three components keep 23 % of MNIST's variance, and where they
+cannot tell classes apart the best decoder blends them.
 """
 
 from typing import Any
 
-from lightning.pytorch import LightningModule
-from torch import Tensor
+import torch
+from lightning.pytorch import Callback, LightningModule
+from torch import Generator, Tensor
 
 from lit_models.losses import PIXELS, squared_error
 from lit_models.nn.autoencoder import Decoder
 from lit_models.nn.pca import PCAEncoder
-from lit_models.sampling.densities import DensityName
-from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.keep_training_codes import KeepTrainingCodes
+from lit_models.sampling.training_codes import TrainingCodes
+from lit_models.training.batches import images_of
 from lit_models.training.fit_before_training import images_to_fit
 from lit_models.training.logging import log_terms
-from lit_models.training.schedules import adam
+from lit_models.training.schedules import adam, training_steps
 
 
-class PCAAE(SampleCodes, LightningModule):
-    """`latent_dim` principal components, divided by their standard deviations with `whiten`.
+class PCAAE(LightningModule):
+    """`forward` is `reconstruct`.
 
-    `latent_density` is where `sample` takes codes from unasked. The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
+    Args:
+        latent_dim: Number of principal components. With `whiten` they are divided by their standard deviations.
+        sampler: The density over codes that `sample` draws from by default.
+        lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
     """
+
+    samplers = DENSITIES
 
     def __init__(
         self,
         latent_dim: int = 3,
         whiten: bool = False,
-        latent_density: DensityName = "gaussian",
+        sampler: DensityName = "gaussian",
         channels: int = 32,
         blocks: int = 1,
-        lr: float = 2e-3,
-        lr_steps: int = 5000,
+        lr: float = 4e-3,
+        lr_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.latent_density, self.lr, self.lr_steps = latent_dim, latent_density, lr, lr_steps
+        self.latent_dim, self.default_sampler, self.lr, self.lr_steps = latent_dim, sampler, lr, lr_steps
         self.encoder = PCAEncoder(latent_dim, whiten)
         self.decoder = Decoder(latent_dim, channels, blocks)
         self.training_codes = TrainingCodes()
 
-    def setup(self, stage: str) -> None:
-        given = images_to_fit(self.encoder, self.trainer) if stage == "fit" else None
-        if given is not None:
-            self.encoder.fit(given[0])
+    def configure_callbacks(self) -> list[Callback]:
+        return [KeepTrainingCodes()]
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def setup(self, stage: str) -> None:
+        found = images_to_fit(self.encoder, self.trainer) if stage == "fit" else None
+        if found is not None:
+            self.encoder.fit(found[0])
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "train")
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "val")
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def test_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "test")
 
-    def _step(self, batch: list[Tensor], stage: str) -> Tensor:
-        images, _ = batch
+    def _step(self, batch: Any, stage: str) -> Tensor:
+        images, _ = images_of(self, batch)
         loss = squared_error(self.reconstruct(images), images).mean()
         log_terms(self, stage, {"loss": loss, "mse": loss / PIXELS}, len(images))
         return loss
 
     def configure_optimizers(self) -> Any:
-        return adam(self.parameters(), self.lr, self.lr_steps)
+        return adam(self.parameters(), self.lr, self.lr_steps or training_steps(self))
 
     def encode(self, images: Tensor) -> Tensor:
         """Principal components, (B, latent_dim)."""
@@ -75,3 +86,24 @@ class PCAAE(SampleCodes, LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.reconstruct(images)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.encode(images_of(self, batch)[0])
+
+    @property
+    def classes(self) -> int | None:
+        return self.samplers[self.default_sampler]
+
+    def distribution(self, sampler: DensityName) -> CodeDensity:
+        return self.training_codes.density(sampler, self.latent_dim)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: DensityName | None = None
+    ) -> Tensor:
+        """Decodes codes drawn from a density over the codes of training images."""
+        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator)
+        return self.decode(codes.to(self.device, self.dtype))

@@ -1,67 +1,80 @@
-r"""PCA-VAE: the code's mean is a principal component analysis, its variance and the decoder are learned.
+r"""PCA-VAE: the mean of the code is a principal component analysis; its variance and the decoder are learned.
 
-:math:`q(z|x) = N(A (x - m), \operatorname{diag} \sigma^2)` with one learned variance a component, the same for all images. Minimises
-:math:`E_q[-\log p(x|z)] + \beta\, KL(q(z|x) \,\|\, N(0, I))`. The means are fixed, so that the KL moves the variances alone, towards 1,
-while the reconstruction moves them towards 0: the decoder learns to be smooth over the distance on which they agree.
+:math:`q(z|x) = N(A (x - m), \operatorname{diag} \sigma^2)` with one learned variance per component, the same for all images. Minimises
+:math:`E_q[-\log p(x|z)] + \beta\, KL(q(z|x) \,\|\, N(0, I))`. The means are fixed, so the KL moves only the variances, towards 1. The
+reconstruction moves them towards 0. The decoder learns to be smooth over the distance at which the two agree.
 """
 
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from lightning.pytorch import Callback, LightningModule
+from torch import Generator, Tensor, nn
 
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder
 from lit_models.nn.pca import PCAEncoder
-from lit_models.sampling.densities import DensityName
-from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.keep_training_codes import KeepTrainingCodes
+from lit_models.sampling.training_codes import TrainingCodes
+from lit_models.training.batches import images_of
 from lit_models.training.fit_before_training import images_to_fit
 from lit_models.training.logging import log_terms
-from lit_models.training.schedules import adam
+from lit_models.training.schedules import adam, training_steps
 
 
-class PCAVAE(SampleCodes, LightningModule):
-    """`latent_dim` principal components; `whiten` gives them the variance of the prior, 1.
+class PCAVAE(LightningModule):
+    """`forward` is `reconstruct`.
 
-    `latent_density` is where `sample` takes codes from unasked. The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
+    Args:
+        latent_dim: Number of principal components. `whiten` gives them the variance of the prior, 1.
+        beta: Weight of the KL.
+        sampler: The density over codes that `sample` draws from by default; `normal` is the prior.
+        lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
     """
+
+    samplers = DENSITIES
 
     def __init__(
         self,
         latent_dim: int = 3,
         whiten: bool = True,
         beta: float = 1.0,
-        latent_density: DensityName = "normal",
+        sampler: DensityName = "normal",
         channels: int = 32,
         blocks: int = 1,
-        lr: float = 2e-3,
-        lr_steps: int = 5000,
+        lr: float = 4e-3,
+        lr_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.beta, self.latent_density, self.lr, self.lr_steps = latent_dim, beta, latent_density, lr, lr_steps
+        self.latent_dim, self.beta, self.default_sampler, self.lr, self.lr_steps = latent_dim, beta, sampler, lr, lr_steps
         self.encoder = PCAEncoder(latent_dim, whiten)
         self.log_var = nn.Parameter(torch.full((latent_dim,), -4.0))  # of the code, log sigma^2
         self.decoder = Decoder(latent_dim, channels, blocks)
         self.training_codes = TrainingCodes()
 
-    def setup(self, stage: str) -> None:
-        given = images_to_fit(self.encoder, self.trainer) if stage == "fit" else None
-        if given is not None:
-            self.encoder.fit(given[0])
+    def configure_callbacks(self) -> list[Callback]:
+        return [KeepTrainingCodes()]
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def setup(self, stage: str) -> None:
+        found = images_to_fit(self.encoder, self.trainer) if stage == "fit" else None
+        if found is not None:
+            self.encoder.fit(found[0])
+
+    # -- objective
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "train")
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "val")
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def test_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "test")
 
-    def _step(self, batch: list[Tensor], stage: str) -> Tensor:
-        images, _ = batch
+    def _step(self, batch: Any, stage: str) -> Tensor:
+        images, _ = images_of(self, batch)
         mean, log_var = self.posterior(images)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         reconstruction = bernoulli_loss(self.decoder(z), images).mean()
@@ -76,10 +89,12 @@ class PCAVAE(SampleCodes, LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        return adam(self.parameters(), self.lr, self.lr_steps)
+        return adam(self.parameters(), self.lr, self.lr_steps or training_steps(self))
+
+    # -- verbs
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z|x), (B, latent_dim) each; the latter is the same for all images."""
+        """Mean and log-variance of q(z|x), (B, latent_dim) each; the log-variance is the same for all images."""
         return self.encoder(images), self.log_var.expand(len(images), -1)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -91,3 +106,24 @@ class PCAVAE(SampleCodes, LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.reconstruct(images)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.encode(images_of(self, batch)[0])
+
+    @property
+    def classes(self) -> int | None:
+        return self.samplers[self.default_sampler]
+
+    def distribution(self, sampler: DensityName) -> CodeDensity:
+        return self.training_codes.density(sampler, self.latent_dim)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: DensityName | None = None
+    ) -> Tensor:
+        """Decodes codes drawn from a density over the codes of training images."""
+        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator)
+        return self.decode(codes.to(self.device, self.dtype))

@@ -1,7 +1,7 @@
 r"""Variational autoencoder: Gaussian code, Bernoulli or Gaussian pixels.
 
-Minimises :math:`E_{q(z|x)}[-\log p(x|z)] + \beta\, KL(q(z|x) \,\|\, N(0, I))`, summed over pixels and code. With beta 1 it is
-the negative evidence lower bound, in nats per image where p(x|z) is a likelihood: Bernoulli on binarised images, or Gaussian.
+Minimises :math:`E_{q(z|x)}[-\log p(x|z)] + \beta\, KL(q(z|x) \,\|\, N(0, I))`, summed over pixels and code. With beta 1 this is the
+negative evidence lower bound, in nats per image where p(x|z) is a likelihood: Bernoulli on binarised images, or Gaussian.
 
 Reference: Kingma & Welling, Auto-Encoding Variational Bayes, 2014. https://arxiv.org/abs/1312.6114
 Gaussian pixels with one learned variance: Rybkin et al., 2021. https://arxiv.org/abs/2006.13202
@@ -11,25 +11,33 @@ KL warm-up: Bowman et al., 2016, section 3.1. https://arxiv.org/abs/1511.06349
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from lightning.pytorch import Callback, LightningModule
+from torch import Generator, Tensor, nn
 
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder, Encoder
-from lit_models.sampling.densities import DensityName
-from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.keep_training_codes import KeepTrainingCodes
+from lit_models.sampling.training_codes import TrainingCodes
+from lit_models.training.batches import images_of
 from lit_models.training.logging import log_terms
-from lit_models.training.schedules import adam
+from lit_models.training.schedules import adam, training_steps
 
 
-class VAE(SampleCodes, LightningModule):
-    """`latent_dim` is the width D of the code; the KL's weight grows from 0 to `beta` in `kl_warmup_steps` steps.
+class VAE(LightningModule):
+    """`forward` is `reconstruct`.
 
-    `beta` 0 and `reconstruction_weight` 0 show what each term does alone: clusters without order, and a Gaussian without images.
-    `latent_density` is where `sample` takes codes from unasked: the prior, `normal`.
-
-    The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps.
+    Args:
+        latent_dim: Width D of the code.
+        beta: Weight of the KL. It grows from 0 to `beta` in `kl_warmup_steps` steps. `beta` 0 shows what the reconstruction does alone:
+            clusters without order.
+        reconstruction_weight: 0 shows what the KL does alone: a Gaussian without images.
+        likelihood: Distribution of the pixels given the code; the Gaussian has one learned variance.
+        sampler: The density over codes that `sample` draws from by default; `normal` is the prior.
+        lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
     """
+
+    samplers = DENSITIES
 
     def __init__(
         self,
@@ -38,16 +46,16 @@ class VAE(SampleCodes, LightningModule):
         reconstruction_weight: float = 1.0,
         kl_warmup_steps: int = 0,
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
-        latent_density: DensityName = "normal",
+        sampler: DensityName = "normal",
         channels: int = 32,
         blocks: int = 1,
-        lr: float = 2e-3,
-        lr_steps: int = 5000,
+        lr: float = 4e-3,
+        lr_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.latent_dim, self.beta, self.kl_warmup_steps = latent_dim, beta, kl_warmup_steps
-        self.reconstruction_weight, self.latent_density = reconstruction_weight, latent_density
+        self.reconstruction_weight, self.default_sampler = reconstruction_weight, sampler
         self.likelihood, self.lr, self.lr_steps = likelihood, lr, lr_steps
         self.encoder = Encoder(2 * latent_dim, channels, blocks)
         self.decoder = Decoder(latent_dim, channels, blocks)
@@ -55,24 +63,28 @@ class VAE(SampleCodes, LightningModule):
             self.log_var = nn.Parameter(torch.zeros(()))  # of the pixels, log sigma^2
         self.training_codes = TrainingCodes()
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def configure_callbacks(self) -> list[Callback]:
+        return [KeepTrainingCodes()]
+
+    # -- objective
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "train")
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "val")
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+    def test_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "test")
 
-    def _step(self, batch: list[Tensor], stage: str) -> Tensor:
-        images, _ = batch
+    def _step(self, batch: Any, stage: str) -> Tensor:
+        images, _ = images_of(self, batch)
         mean, log_var = self.posterior(images)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
-        logits = self.decoder(z)
-        reconstruction = self._pixel_loss(logits, images).mean()
+        reconstruction = self._pixel_loss(self.decoder(z), images).mean()
         kl = gaussian_kl(mean, log_var).mean()
-        warmth = min(1.0, (self.global_step + 1) / self.kl_warmup_steps) if self.kl_warmup_steps and stage == "train" else 1.0
-        loss = self.reconstruction_weight * reconstruction + self.beta * warmth * kl
+        warmup = min(1.0, (self.global_step + 1) / self.kl_warmup_steps) if self.kl_warmup_steps and stage == "train" else 1.0
+        loss = self.reconstruction_weight * reconstruction + self.beta * warmup * kl
         terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if stage != "train":
             terms["mse"] = squared_error(self.reconstruct(images), images).mean() / PIXELS
@@ -81,11 +93,16 @@ class VAE(SampleCodes, LightningModule):
         log_terms(self, stage, terms, len(images))
         return loss
 
-    def log_weights(self, images: Tensor, draws: int, generator: torch.Generator | None = None) -> Tensor:
-        r"""Of `draws` codes from q(z|x) for each image, :math:`\log p(x|z) + \log p(z) - \log q(z|x)`, (B, draws), in nats.
+    def _pixel_loss(self, logits: Tensor, images: Tensor) -> Tensor:
+        if self.likelihood == "gaussian":
+            return gaussian_nll(logits.sigmoid(), images, self.log_var)
+        return bernoulli_loss(logits, images)
+
+    def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None) -> Tensor:
+        r""":math:`\log p(x|z) + \log p(z) - \log q(z|x)` of `draws` codes from q(z|x) per image, (B, draws), in nats.
 
         Raises:
-            ValueError: For grey images of Bernoulli pixels.
+            ValueError: For grey images under Bernoulli pixels.
         """
         if self.likelihood == "bernoulli" and not is_binary(images):
             raise ValueError("a likelihood under Bernoulli pixels expected images of 0 and 1, got grey ones: train with --config binarized")
@@ -95,13 +112,10 @@ class VAE(SampleCodes, LightningModule):
         log_ratio = 0.5 * (noise.square() + log_var - z.square()).sum(dim=1)  # of p(z) to q(z|x)
         return (log_ratio - self._pixel_loss(self.decoder(z), images.repeat_interleave(draws, dim=0))).view(len(images), draws)
 
-    def _pixel_loss(self, logits: Tensor, images: Tensor) -> Tensor:
-        if self.likelihood == "gaussian":
-            return gaussian_nll(logits.sigmoid(), images, self.log_var)
-        return bernoulli_loss(logits, images)
-
     def configure_optimizers(self) -> Any:
-        return adam(self.parameters(), self.lr, self.lr_steps)
+        return adam(self.parameters(), self.lr, self.lr_steps or training_steps(self))
+
+    # -- verbs
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), (B, latent_dim) each."""
@@ -109,6 +123,7 @@ class VAE(SampleCodes, LightningModule):
         return mean, log_var
 
     def encode(self, images: Tensor) -> Tensor:
+        """Means of q(z|x), (B, latent_dim)."""
         return self.posterior(images)[0]
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -116,3 +131,24 @@ class VAE(SampleCodes, LightningModule):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.reconstruct(images)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.encode(images_of(self, batch)[0])
+
+    @property
+    def classes(self) -> int | None:
+        return self.samplers[self.default_sampler]
+
+    def distribution(self, sampler: DensityName) -> CodeDensity:
+        return self.training_codes.density(sampler, self.latent_dim)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: DensityName | None = None
+    ) -> Tensor:
+        """Decodes codes drawn from a density over the codes of training images."""
+        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator)
+        return self.decode(codes.to(self.device, self.dtype))

@@ -1,13 +1,13 @@
-r"""VAE/GAN: an autoencoder whose images a discriminator judges, and whose error is measured in what the discriminator sees.
+r"""VAE/GAN: an autoencoder whose images a discriminator judges, and whose error is measured in the discriminator's features.
 
 With :math:`f` the discriminator's features, :math:`\tilde x` the reconstruction and :math:`\hat x` the decode of :math:`z \sim N(0, I)`,
-the encoder minimises :math:`w\, L + KL(q(z|x) \,\|\, N(0, I))`, the decoder :math:`v\, L` plus the generator's side of the game on
-:math:`\tilde x` and :math:`\hat x`, the discriminator its side, where
+the encoder minimises :math:`w\, L + KL(q(z|x) \,\|\, N(0, I))`, the decoder :math:`v\, L` plus the generator's loss on :math:`\tilde x` and
+:math:`\hat x`, and the discriminator its own loss, where
 
 .. math:: L = \sum (f(\tilde x) - f(x))^2 \,/\, \sum (f(x) - \overline{f(x)})^2
 
-is the share of the features' variance that the reconstruction misses: 0 is perfect, 1 no better than the mean, whatever the scale
-at which the discriminator happens to see.
+is the share of the features' variance that the reconstruction misses: 0 is perfect, and 1 is no better than the mean, on whatever scale the
+features happen to be.
 
 Reference: Larsen et al., Autoencoding beyond pixels using a learned similarity metric, 2016, algorithm 1,
 https://arxiv.org/abs/1512.09300. There L is a Gaussian likelihood with unit variance, and features pass a batch normalisation.
@@ -16,36 +16,48 @@ https://arxiv.org/abs/1512.09300. There L is a Gaussian likelihood with unit var
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
-from torch import Tensor
+from lightning.pytorch import Callback, LightningModule
+from torch import Generator, Tensor
 
 from lit_models.losses import PIXELS, Adversary, gaussian_kl, generator_loss, squared_error
-from lit_models.nn.adversarial import Discriminator, Generator
+from lit_models.nn.adversarial import Discriminator
+from lit_models.nn.adversarial import Generator as GeneratorNetwork
 from lit_models.nn.autoencoder import Encoder
-from lit_models.sampling.densities import DensityName
-from lit_models.sampling.training_codes import SampleCodes, TrainingCodes
-from lit_models.training.adversarial import averaged, check_precision, discriminator_turn, gradients_for, judge
-from lit_models.training.distributed import over_processes
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.keep_training_codes import KeepTrainingCodes
+from lit_models.sampling.training_codes import TrainingCodes
+from lit_models.training.adversarial import (
+    averaged,
+    check_precision,
+    discriminator_terms,
+    discriminator_turn,
+    set_gradients,
+    step_schedules,
+)
+from lit_models.training.batches import images_of
+from lit_models.training.distributed import reduce_over_processes
 from lit_models.training.logging import log_terms
-from lit_models.training.schedules import adam
+from lit_models.training.schedules import adam, training_steps
 
 
-class VAEGAN(SampleCodes, LightningModule):
-    """Verbs use the moving averages of encoder and decoder.
+class VAEGAN(LightningModule):
+    """The verbs use the moving averages of encoder and decoder. `forward` is `reconstruct`.
 
     Args:
         likeness: w, the weight of L for the encoder, in nats.
-        decoder_likeness: v, its weight for the decoder beside the game.
-        latent_density: Where `sample` takes codes from unasked.
+        decoder_likeness: v, the weight of L for the decoder, in addition to the generator's loss.
+        sampler: The density over codes that `sample` draws from by default.
         loss, gamma, penalty_every, decay, lr, lr_steps: As in `lit_models.gan.GAN`.
     """
+
+    samplers = DENSITIES
 
     def __init__(
         self,
         latent_dim: int = 16,
         likeness: float = 100.0,
         decoder_likeness: float = 5.0,
-        latent_density: DensityName = "normal",
+        sampler: DensityName = "gmm",
         loss: Adversary = "relativistic",
         gamma: float = 0.1,
         penalty_every: int = 4,
@@ -54,64 +66,67 @@ class VAEGAN(SampleCodes, LightningModule):
         generator_channels: int = 48,
         discriminator_channels: int = 48,
         lr: float = 1e-3,
-        lr_steps: int = 3000,
+        lr_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.automatic_optimization = False
-        self.latent_dim, self.latent_density, self.likeness, self.decoder_likeness = latent_dim, latent_density, likeness, decoder_likeness
+        self.latent_dim, self.default_sampler, self.likeness, self.decoder_likeness = latent_dim, sampler, likeness, decoder_likeness
         self.loss, self.gamma, self.penalty_every, self.lr, self.lr_steps = loss, gamma, penalty_every, lr, lr_steps
         self.encoder = Encoder(2 * latent_dim, encoder_channels)
-        self.decoder = Generator(latent_dim, generator_channels)
+        self.decoder = GeneratorNetwork(latent_dim, generator_channels)
         self.discriminator = Discriminator(channels=discriminator_channels)
         self.averaged_encoder, self.averaged_decoder = averaged(self.encoder, decay), averaged(self.decoder, decay)
         self.training_codes = TrainingCodes()
 
+    def configure_callbacks(self) -> list[Callback]:
+        return [KeepTrainingCodes()]
+
     # -- objective
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        images, labels = batch
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        images, _ = images_of(self, batch)
         mean, log_var = self.encoder(images).chunk(2, dim=1)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         fakes = self.decoder(torch.cat([z, torch.randn_like(mean)]))  # reconstructions, then draws
-        discriminator_turn(self, images, fakes, labels)
+        discriminator_turn(self, images, fakes, None)
         self._autoencoder_turn(images, fakes, gaussian_kl(mean, log_var).mean())
-        for schedule in self.lr_schedulers():
-            schedule.step()
+        step_schedules(self)
 
     def _autoencoder_turn(self, images: Tensor, fakes: Tensor, kl: Tensor) -> None:
         with torch.no_grad():
             real_features = self.discriminator.features(images)
-            real = self.discriminator.judge(real_features)
+            real = self.discriminator.scores(real_features)
         fake_features = self.discriminator.features(fakes)
-        likeness = missed(fake_features[: len(images)], real_features)
-        game = generator_loss(real.repeat(2), self.discriminator.judge(fake_features), self.loss).mean()
-        gradients_for(self.encoder, self.likeness * likeness + kl, self.trainer, again=True)
-        gradients_for(self.decoder, self.decoder_likeness * likeness + game, self.trainer)
+        missed = missed_variance(fake_features[: len(images)], real_features)
+        adversarial = generator_loss(real.repeat(2), self.discriminator.scores(fake_features), self.loss).mean()
+        set_gradients(self.encoder, self.likeness * missed + kl, self.trainer, keep_graph=True)
+        set_gradients(self.decoder, self.decoder_likeness * missed + adversarial, self.trainer)
         self.optimizers()[0].step()
         self.averaged_encoder.update_parameters(self.encoder)
         self.averaged_decoder.update_parameters(self.decoder)
-        log_terms(self, "train", {"generator_loss": game.detach(), "missed": likeness.detach(), "kl": kl.detach()}, len(images))
+        log_terms(self, "train", {"generator_loss": adversarial.detach(), "missed": missed.detach(), "kl": kl.detach()}, len(images))
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val")
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "test")
 
-    def _evaluate(self, batch: list[Tensor], stage: str) -> None:
-        images, labels = batch
+    def _evaluate(self, batch: Any, stage: str) -> None:
+        images, _ = images_of(self, batch)
         mean, log_var = self.posterior(images)
         reconstructions, draws = self.decode(mean), self.decode(torch.randn_like(mean))
-        _, parts = judge(self.discriminator, images, draws, labels, self.loss)
-        parts["missed"] = missed(self.discriminator.features(reconstructions), self.discriminator.features(images))
-        parts["kl"], parts["mse"] = gaussian_kl(mean, log_var).mean(), squared_error(reconstructions, images).mean() / PIXELS
-        log_terms(self, stage, parts, len(images))
+        _, terms = discriminator_terms(self.discriminator, images, draws, None, self.loss)
+        terms["missed"] = missed_variance(self.discriminator.features(reconstructions), self.discriminator.features(images))
+        terms["kl"], terms["mse"] = gaussian_kl(mean, log_var).mean(), squared_error(reconstructions, images).mean() / PIXELS
+        log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
         check_precision(self.trainer)
-        players = ([*self.encoder.parameters(), *self.decoder.parameters()], self.discriminator.parameters())
-        return tuple(adam(player, self.lr, self.lr_steps, betas=(0.0, 0.99)) for player in players)
+        steps = self.lr_steps or training_steps(self)
+        networks = ([*self.encoder.parameters(), *self.decoder.parameters()], self.discriminator.parameters())
+        return tuple(adam(parameters, self.lr, steps, betas=(0.0, 0.99)) for parameters in networks)
 
     # -- verbs
 
@@ -130,10 +145,31 @@ class VAEGAN(SampleCodes, LightningModule):
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
 
+    def forward(self, images: Tensor) -> Tensor:
+        return self.reconstruct(images)
 
-def missed(features: Tensor, real: Tensor) -> Tensor:
-    """Share of the variance of real features over the batch that the others miss, a scalar; the batch is that of all processes."""
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.encode(images_of(self, batch)[0])
+
+    @property
+    def classes(self) -> int | None:
+        return self.samplers[self.default_sampler]
+
+    def distribution(self, sampler: DensityName) -> CodeDensity:
+        return self.training_codes.density(sampler, self.latent_dim)
+
+    @torch.no_grad()
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: DensityName | None = None
+    ) -> Tensor:
+        """Decodes codes drawn from a density over the codes of training images."""
+        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator)
+        return self.decode(codes.to(self.device, self.dtype))
+
+
+def missed_variance(features: Tensor, real: Tensor) -> Tensor:
+    """Share of the variance of real features that the others miss, a scalar; the variance is that of the batch of all processes."""
     n, sums = torch.tensor(float(len(real)), device=real.device), real.sum(dim=0)
-    images = over_processes(n.clone())
-    squares = over_processes((real - over_processes(sums) / images).square().sum())
+    images = reduce_over_processes(n.clone())
+    squares = reduce_over_processes((real - reduce_over_processes(sums) / images).square().sum())
     return (features - real).square().sum() / (squares * n / images).clamp_min(1e-8)

@@ -1,9 +1,9 @@
 r"""Vector-quantised variational autoencoder, and the prior over its codes that it is sampled from.
 
-One run, two phases. For `autoencoder_steps` steps the autoencoder minimises
-:math:`\sum_i (\hat x_i - x_i)^2 + c\, \overline{(z_e - e)^2}` (`losses.commitment_loss` derives c), with gradients passed
-straight through the quantiser; then it stands still and a transformer learns :math:`-\log p(k|y)`, the nats of an image's codes given
-its digit. The codebook must have settled before the prior can learn its words.
+One run has two phases. For `autoencoder_steps` steps the autoencoder minimises :math:`\sum_i (\hat x_i - x_i)^2 + c\, \overline{(z_e -
+e)^2}` (`losses.commitment_loss` derives c), with gradients passed straight through the quantiser. Then it is frozen, and a transformer
+minimises :math:`-\log p(k|y)`, the nats of an image's codes given its label. The codebook must have settled before the prior can learn
+its codes.
 
 Reference: van den Oord et al., Neural Discrete Representation Learning, 2017. https://arxiv.org/abs/1711.00937
 """
@@ -12,32 +12,37 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningModule
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
+from lightning.pytorch import Callback, LightningModule
+from torch import Generator, Tensor
 
-from lit_models.losses import PIXELS, bernoulli_loss, commitment_loss, is_binary, negative_log_likelihood, squared_error
+from lit_models.contracts import CodeDistribution
+from lit_models.losses import PIXELS, bernoulli_loss, commitment_loss, is_binary, squared_error
 from lit_models.nn.autoencoder import GridDecoder, GridEncoder
 from lit_models.nn.quantiser import VectorQuantiser
 from lit_models.nn.transformer import CodePrior
-from lit_models.sampling.labels import check_labels
+from lit_models.sampling.code_frequencies import CodeFrequencies, UniformCodes
+from lit_models.sampling.keep_training_codes import KeepTrainingCodes
+from lit_models.sampling.labels import labels_for
 from lit_models.sampling.training_codes import TrainingCodes
+from lit_models.training.batches import images_of, labelled_images_of
 from lit_models.training.logging import log_terms
-from lit_models.training.schedules import warmup_cosine
+from lit_models.training.phases import forget_logged_values, phase_begins, phase_of, phase_schedule, split_steps, zero_of
+from lit_models.training.schedules import training_steps
 
 
 class VQVAE(LightningModule):
-    """An image is `grid` x `grid` codes out of `n_codes`, each a vector of `code_dim` numbers.
+    """An image is `grid` x `grid` codes out of `n_codes`, each a vector of `code_dim` numbers. `forward` is `reconstruct`.
 
     Args:
-        code_prior: What `sample` draws codes from: the transformer, the training images' frequencies at each position
-            (per class, if labels are given), or all codes alike.
-        autoencoder_steps: Steps of the first phase; its learning rate falls from `lr` to a fiftieth in them.
-        prior_steps: Steps in which the prior's learning rate falls from `prior_lr` to a fiftieth; it goes on there.
+        sampler: What `sample` draws codes from by default: the transformer, the frequencies of training images at each position (within a
+            class, if labels are given), or all codes alike.
+        autoencoder_steps: Steps of the first phase (null: a quarter of the training); its learning rate falls from `lr` to a fiftieth.
+        prior_steps: Steps in which the prior's learning rate falls from `prior_lr` to a fiftieth (null: the rest of the training). Then it
+            stays there.
         prior_dropout: For data sets so small that the prior would learn them by heart.
-        decay: Of the codebook's moving averages.
-        revive_below: Codes used less than this share of the average use are put back among the data.
-        commitment: Weight in the paper's scale.
+        decay: Decay of the codebook's moving averages.
+        revive_below: A code whose use is below this share of the average use is moved to an encoder output.
+        commitment: Weight of the commitment loss, on the paper's scale.
     """
 
     def __init__(
@@ -45,9 +50,9 @@ class VQVAE(LightningModule):
         n_codes: int = 256,
         code_dim: int = 16,
         grid: Literal[4, 5, 7] = 4,
-        code_prior: Literal["autoregressive", "frequencies", "uniform"] = "autoregressive",
-        autoencoder_steps: int = 2000,
-        prior_steps: int = 2000,
+        sampler: Literal["autoregressive", "frequencies", "uniform"] = "autoregressive",
+        autoencoder_steps: int | None = None,
+        prior_steps: int | None = None,
         channels: int = 64,
         blocks: int = 1,
         prior_width: int = 128,
@@ -56,12 +61,12 @@ class VQVAE(LightningModule):
         commitment: float = 0.25,
         decay: float = 0.99,
         revive_below: float = 0.02,
-        lr: float = 2e-3,
-        prior_lr: float = 2e-3,
+        lr: float = 8e-3,
+        prior_lr: float = 4e-3,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.n_codes, self.grid, self.code_prior, self.commitment = n_codes, grid, code_prior, commitment
+        self.n_codes, self.grid, self.sampler, self.commitment = n_codes, grid, sampler, commitment
         self.autoencoder_steps, self.prior_steps, self.lr, self.prior_lr = autoencoder_steps, prior_steps, lr, prior_lr
         self.encoder = GridEncoder(code_dim, grid, channels, blocks)
         self.quantiser = VectorQuantiser(n_codes, code_dim, decay, revive_below)
@@ -70,17 +75,18 @@ class VQVAE(LightningModule):
         self.register_buffer("prior_begun", torch.tensor(False))
         self.training_codes = TrainingCodes()
 
+    def configure_callbacks(self) -> list[Callback]:
+        return [KeepTrainingCodes()]
+
     # -- objective
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        if self.global_step < self.autoencoder_steps:
-            return self._autoencoder_step(batch)
-        if self.global_step == self.autoencoder_steps:
-            self.trainer._results.clear()  # or Lightning goes on logging the last losses of the first phase
-        return self._prior_step(batch)
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        if phase_begins(self):
+            forget_logged_values(self.trainer)
+        return self._autoencoder_step(batch) if phase_of(self) == 0 else self._prior_step(batch)
 
-    def _autoencoder_step(self, batch: list[Tensor]) -> Tensor:
-        images, _ = batch
+    def _autoencoder_step(self, batch: Any) -> Tensor:
+        images, _ = labelled_images_of(self, batch)  # the second phase needs the labels
         vectors = self.encoder(images)  # (B, D, H, W)
         self.quantiser.update(vectors.detach())
         quantised = self.quantiser.lookup(self.quantiser.indices(vectors.detach()))
@@ -89,75 +95,110 @@ class VQVAE(LightningModule):
         commitment = commitment_loss(vectors, quantised, self.commitment).mean()
         loss = reconstruction + commitment
         log_terms(self, "train", {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}, len(images))
-        return loss + nothing_of(self.prior)
+        return loss + zero_of(self.prior)
 
-    def _prior_step(self, batch: list[Tensor]) -> Tensor:
-        images, labels = batch
+    def _prior_step(self, batch: Any) -> Tensor:
+        images, labels = labelled_images_of(self, batch)
         self.prior_begun.fill_(True)
         with torch.no_grad():
             codes = self.indices(images).flatten(1)
-        nats = negative_log_likelihood(self.prior(codes, labels), codes).mean()
+        nats = -self.prior.log_density(codes, labels).mean()
         log_terms(self, "train", {"loss": nats, "prior": nats}, len(images))
-        return nats + nothing_of(self.encoder, self.decoder)
+        return nats + zero_of(self.encoder, self.decoder)
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val")
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "test")
 
-    def _evaluate(self, batch: list[Tensor], stage: str) -> None:
-        images, labels = batch
+    def _evaluate(self, batch: Any, stage: str) -> None:
+        images, labels = labelled_images_of(self, batch)
         codes = self.indices(images)
         reconstruction = squared_error(self.decoder(self.lookup(codes)).sigmoid(), images).mean()
-        nats = negative_log_likelihood(self.prior(codes.flatten(1), labels), codes.flatten(1)).mean()
+        nats = -self.prior.log_density(codes.flatten(1), labels).mean()
         terms = {"loss": reconstruction + nats, "reconstruction": reconstruction, "prior": nats, "mse": reconstruction / PIXELS}
         log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
-        """One optimiser, whose two groups take turns: in the other's phase a group's learning rate is 0 and nothing moves."""
-        autoencoder = [*self.encoder.parameters(), *self.decoder.parameters()]
-        optimizer = torch.optim.Adam(
-            [{"params": autoencoder, "lr": self.lr}, {"params": list(self.prior.parameters()), "lr": self.prior_lr}],
-            betas=(0.9, 0.95),
-            fused=True,
-        )
-        first = self.autoencoder_steps
-
-        def autoencoder_lr(step: int) -> float:
-            return warmup_cosine(step, first) if step < first else 0.0
-
-        def prior_lr(step: int) -> float:
-            return warmup_cosine(step - first, self.prior_steps) if step >= first else 0.0
-
-        schedule = LambdaLR(optimizer, [autoencoder_lr, prior_lr])
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        groups = [
+            {"params": [*self.encoder.parameters(), *self.decoder.parameters()], "lr": self.lr},
+            {"params": list(self.prior.parameters()), "lr": self.prior_lr},
+        ]
+        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.95), fused=True)
+        given = [self.autoencoder_steps, self.prior_steps]
+        steps = given if None not in given else split_steps(training_steps(self), given, shares=[0.25, 0.75])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": phase_schedule(optimizer, steps), "interval": "step"}}
 
     # -- verbs
 
     def indices(self, images: Tensor) -> Tensor:
+        """Codebook indices, (B, grid, grid)."""
         return self.quantiser.indices(self.encoder(images))
 
     def lookup(self, indices: Tensor) -> Tensor:
         return self.quantiser.lookup(indices)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Quantised vectors, (B, D, grid, grid)."""
+        """Quantised vectors, (B, code_dim, grid, grid)."""
         return self.lookup(self.indices(images))
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Snaps each vector to the nearest code first, so that means and noisy codes are admissible."""
+        """Images of vectors. Each vector is replaced by the nearest code first, so that means and noisy codes are admissible."""
         return self.decoder(self.lookup(self.quantiser.indices(codes))).sigmoid()
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))
 
+    def forward(self, images: Tensor) -> Tensor:
+        return self.reconstruct(images)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.encode(images_of(self, batch)[0])
+
+    @property
+    def samplers(self) -> Mapping[str, int | None]:
+        """The transformer can be sampled once its training has begun."""
+        return ({"autoregressive": 10} if self.prior_begun else {}) | {"frequencies": 10, "uniform": None}
+
+    @property
+    def default_sampler(self) -> str:
+        return self.sampler if self.sampler in self.samplers else "frequencies"
+
+    @property
+    def classes(self) -> int | None:
+        return self.samplers[self.default_sampler]
+
+    @torch.no_grad()
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: str | None = None
+    ) -> Tensor:
+        """Decodes indices drawn from a sampler. Without labels the transformer draws classes as often as training images have them."""
+        sampler = sampler or self.default_sampler
+        if sampler not in self.samplers:
+            raise ValueError(f"sampler must be one of {', '.join(self.samplers)} at this stage of training, got {sampler!r}")
+        labels = labels_for(n, labels, self.samplers[sampler])
+        if labels is None and sampler == "autoregressive":
+            _, known = self.training_codes.get()
+            labels = known[torch.randint(len(known), (n,), generator=generator)]
+        indices = self._distribution_of_indices(sampler).draw(n, labels, generator)
+        return self.decoder(self.lookup(indices.view(n, self.grid, self.grid).to(self.device))).sigmoid()
+
+    def _distribution_of_indices(self, sampler: str) -> CodeDistribution:
+        if sampler == "autoregressive":
+            return self.prior
+        if sampler == "uniform":
+            return UniformCodes(self.n_codes, self.grid**2)
+        codes, labels = self.training_codes.get()
+        return CodeFrequencies(codes.flatten(1), labels)
+
     def code_length(self, images: Tensor) -> Tensor:
-        r"""Two-part code of each image, an upper bound of :math:`-\log p(x)` as the code k(x) is one of all that may have made it:
+        r"""Length of a two-part code of each image, an upper bound of :math:`-\log p(x)`, in nats, (B,):
 
         .. math:: -\log \textstyle\sum_y p(y)\, p(k(x)|y) - \log p(x|k(x))
 
-        in nats, (B,): labels are summed out, with the shares that training images have, and pixels are Bernoulli.
+        It is a bound because k(x) is one of all the codes that may have made the image. Labels are summed out, with their shares among
+        training images, and pixels are Bernoulli.
 
         Raises:
             ValueError: For grey images.
@@ -167,51 +208,8 @@ class VQVAE(LightningModule):
         codes = self.indices(images)
         _, known = self.training_codes.get(self.device)
         shares = torch.bincount(known, minlength=10) / len(known)
-        of_codes = [
-            share.log() - negative_log_likelihood(self.prior(codes.flatten(1), torch.full_like(codes[:, 0, 0], label)), codes.flatten(1))
+        given_label = [
+            share.log() + self.prior.log_density(codes.flatten(1), torch.full_like(codes[:, 0, 0], label))
             for label, share in enumerate(shares)
         ]
-        return bernoulli_loss(self.decoder(self.lookup(codes)), images) - torch.stack(of_codes).logsumexp(dim=0)
-
-    @property
-    def priors(self) -> Mapping[str, int | None]:
-        """The first is what `sample` draws from unasked: `code_prior`, or frequencies until the transformer has begun."""
-        known = ({"autoregressive": 10} if self.prior_begun else {}) | {"frequencies": 10, "uniform": None}
-        return {name: known[name] for name in sorted(known, key=lambda name: name != self.code_prior)}
-
-    @property
-    def classes(self) -> int | None:
-        return next(iter(self.priors.values()))
-
-    def sample(self, n: int, labels: Tensor | None = None, generator: torch.Generator | None = None, prior: str | None = None) -> Tensor:
-        """Decodes codes drawn from a prior; classes without labels are drawn as often as training images have them."""
-        prior = prior or next(iter(self.priors))
-        if prior not in self.priors:
-            raise ValueError(f"prior must be one of {', '.join(self.priors)} at this stage of training, got {prior!r}")
-        check_labels(n, labels, self.priors[prior])
-        indices = getattr(self, f"_sample_{prior}")(n, labels, generator)
-        return self.decoder(self.lookup(indices.view(n, self.grid, self.grid).to(self.device))).sigmoid()
-
-    def _sample_uniform(self, n: int, labels: None, generator: torch.Generator | None) -> Tensor:
-        return torch.randint(self.n_codes, (n, self.grid**2), generator=generator)
-
-    def _sample_frequencies(self, n: int, labels: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        """Each position for itself takes the code that a random training image (of the class) has there."""
-        codes, known = self.training_codes.get()
-        columns = []
-        for label in [None] * n if labels is None else labels.tolist():
-            pool = codes if label is None else codes[known == label]
-            rows = torch.randint(len(pool), (self.grid**2,), generator=generator)
-            columns.append(pool.flatten(1)[rows, torch.arange(self.grid**2)])
-        return torch.stack(columns)
-
-    def _sample_autoregressive(self, n: int, labels: Tensor | None, generator: torch.Generator | None) -> Tensor:
-        if labels is None:
-            _, known = self.training_codes.get()
-            labels = known[torch.randint(len(known), (n,), generator=generator)]
-        return self.prior.sample(labels.to(self.device), generator)
-
-
-def nothing_of(*modules: nn.Module) -> Tensor:
-    """Zero, with a zero gradient for every parameter: DDP waits for all of them at every step."""
-    return 0.0 * torch.stack([parameter.sum() for module in modules for parameter in module.parameters()]).sum()
+        return bernoulli_loss(self.decoder(self.lookup(codes)), images) - torch.stack(given_label).logsumexp(dim=0)

@@ -1,1 +1,13 @@
-"""Figures of a model while it learns, one a file."""
+"""Figures of a model while it learns, one per file."""
+
+from callbacks.figures.centroids import Centroids
+from callbacks.figures.codebook_usage import CodebookUsage
+from callbacks.figures.figure import Figure
+from callbacks.figures.latents import Latents
+from callbacks.figures.neighbours import Neighbours
+from callbacks.figures.reconstructions import Reconstructions
+from callbacks.figures.samples import Samples
+from callbacks.figures.stages import Stages
+from callbacks.figures.traversal import Traversal
+
+__all__ = ["Centroids", "CodebookUsage", "Figure", "Latents", "Neighbours", "Reconstructions", "Samples", "Stages", "Traversal"]

@@ -1,4 +1,4 @@
-"""Images side by side, enlarged, with their captions: tensors in, one uint8 picture out."""
+"""Pictures for figures: images side by side, enlarged and captioned, or a plot; as one uint8 array."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def grid_picture(
     Returns:
         (H, W, 3) uint8.
     """
-    enlarged = interpolate(images.detach().float().cpu().clamp(0, 1), scale_factor=scale, mode="nearest")
+    enlarged = interpolate(images.detach().float().cpu().nan_to_num(0).clamp(0, 1), scale_factor=scale, mode="nearest")
     tiles = make_grid(enlarged, nrow=columns, padding=2, pad_value=0.35)  # (3, H, W)
     array = (255 * tiles).round().byte().permute(1, 2, 0).numpy()
     font = ImageFont.load_default(size=12)
@@ -44,7 +44,7 @@ def grid_picture(
 
 
 def plot_picture(figure: Figure) -> np.ndarray:
-    """A matplotlib figure as (H, W, 3) uint8; on a canvas of its own, so that there is nothing to close."""
+    """A matplotlib figure as (H, W, 3) uint8. It has a canvas of its own, so that nothing needs closing."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

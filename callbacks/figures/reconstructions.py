@@ -3,13 +3,13 @@
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.figures.figure import Drawn, Figure, caption
+from callbacks.figures.figure import Drawn, Figure, caption, validation_images
 from callbacks.figures.picture import grid_picture
 from lit_models.contracts import CanReconstruct
 
 
 class Reconstructions(Figure):
-    """The same `n` validation images every time, a row of originals above a row of reconstructions, eight a row."""
+    """The same `n` validation images every time: a row of eight originals above a row of their reconstructions."""
 
     needs = (CanReconstruct,)
 
@@ -18,9 +18,9 @@ class Reconstructions(Figure):
         self.n = n
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
-        images, _ = trainer.datamodule.reference_images("val", self.n)
+        images, _ = validation_images(trainer, pl_module, self.n)
         columns = min(8, len(images))
-        images = images[: len(images) // columns * columns].to(pl_module.device, pl_module.dtype)  # whole rows
+        images = images[: len(images) // columns * columns]  # whole rows
         rows = zip(images.split(columns), pl_module.reconstruct(images).split(columns), strict=True)
         pairs = torch.cat([image for pair in rows for image in pair])
         names = ["image", "model"] * (len(pairs) // columns // 2)

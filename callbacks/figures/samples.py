@@ -5,11 +5,14 @@ from lightning.pytorch import LightningModule, Trainer
 
 from callbacks.figures.figure import Drawn, Figure, caption
 from callbacks.figures.picture import grid_picture
-from lit_models.contracts import CanSample, HasPriors
+from lit_models.contracts import CanSample, HasSamplers
 
 
 class Samples(Figure):
-    """The same noise every time; a row a digit where the model takes labels. Every prior the model has gets a grid too."""
+    """Samples from the same noise every time, one row per class where the model takes labels.
+
+    Every sampler of the model gets a grid too.
+    """
 
     needs = (CanSample,)
 
@@ -18,18 +21,18 @@ class Samples(Figure):
         self.n, self.seed = n, seed
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
-        source = f"samples, codes {next(iter(pl_module.priors))}" if isinstance(pl_module, HasPriors) else "samples"
+        source = f"samples, sampler {pl_module.default_sampler}" if isinstance(pl_module, HasSamplers) else "samples"
         if pl_module.classes is None:
             images = pl_module.sample(self.n, generator=self._noise())
             yield "samples/grid", grid_picture(images, 8, caption(trainer, source))
         else:
             labels = torch.arange(pl_module.classes).repeat_interleave(8)
             images = pl_module.sample(len(labels), labels, generator=self._noise())
-            rows = [str(digit) for digit in range(pl_module.classes)]
-            yield "samples/grid", grid_picture(images, 8, caption(trainer, f"{source}, row = digit"), rows=rows)
-        for prior in pl_module.priors if isinstance(pl_module, HasPriors) else ():
-            images = pl_module.sample(self.n, generator=self._noise(), prior=prior)
-            yield f"samples/{prior}", grid_picture(images, 8, caption(trainer, f"samples, codes {prior}"))
+            rows = [str(label) for label in range(pl_module.classes)]
+            yield "samples/grid", grid_picture(images, 8, caption(trainer, f"{source}, row = class"), rows=rows)
+        for sampler in pl_module.samplers if isinstance(pl_module, HasSamplers) else ():
+            images = pl_module.sample(self.n, generator=self._noise(), sampler=sampler)
+            yield f"samples/{sampler}", grid_picture(images, 8, caption(trainer, f"samples, sampler {sampler}"))
 
     def _noise(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)

@@ -1,20 +1,21 @@
-"""How samples came to be."""
+"""The development of samples in training."""
 
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from callbacks.figures.figure import Drawn, Figure, caption, looking
+from callbacks.figures.figure import Drawn, Figure, caption
 from callbacks.figures.picture import grid_picture
 from lit_models.contracts import CanSample, HasTrainingCodes
+from lit_models.sampling.evaluation_mode import evaluation_mode
 
 
 class Stages(Figure):
-    """The same draws, one a digit where the model takes labels, at growing ages of the model; a row an age in batches seen.
+    """The same draws, one per class where the model takes labels, at growing ages of the model; each row is an age in batches seen.
 
-    Rows are taken after `first` batches, twice as many, four times, and so on; the last row is the model as it is. For models that are
-    sampled by themselves: inside an epoch there are no codes of training images that a density could be fitted to.
+    Rows are taken after `first` batches, twice as many, four times, and so on; the last row is the model as it is. It is for models that
+    are sampled without codes of training images: within an epoch there are no such codes, to which a density could be fitted.
     """
 
     needs = (CanSample,)
@@ -24,18 +25,15 @@ class Stages(Figure):
         self.first, self.seed = first, seed
         self.rows: dict[int, torch.Tensor] = {}
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit" and isinstance(pl_module, HasTrainingCodes):
-            name = type(pl_module).__name__
-            raise TypeError(
-                f"Stages needs a model that is sampled without codes of training images, unlike {name}: drop Stages from the config"
-            )
+    def what_is_missing(self, trainer: Trainer, pl_module: LightningModule) -> str:
+        if isinstance(pl_module, HasTrainingCodes):
+            return f"{type(pl_module).__name__} is sampled by codes of training images, which are missing within an epoch"
+        return super().what_is_missing(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         times = trainer.global_step / self.first
-        if trainer.is_global_zero and times in (1 << power for power in range(40)):
-            with looking(pl_module):
+        if not self.missing and trainer.is_global_zero and times in (1 << power for power in range(40)):
+            with evaluation_mode(pl_module):
                 self.rows[trainer.global_step] = self._draw(pl_module)
 
     def _draw(self, pl_module: LightningModule) -> torch.Tensor:

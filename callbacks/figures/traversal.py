@@ -5,17 +5,17 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.figures.figure import Drawn, Figure, caption, training_codes
-from callbacks.figures.neighbours import one_of_each
+from callbacks.figures.figure import Drawn, Figure, caption, one_per_class
 from callbacks.figures.picture import grid_picture
 from lit_models.contracts import CanDecode, CanEncode, HasAnchors, HasTrainingCodes
+from lit_models.sampling.class_places import code_vectors
 
 
 class Traversal(Figure):
-    """Straight lines from the code of each digit's image to that of the next, or between the anchors of a model that has them.
+    """Straight lines from the code of an image of each class to that of the next class, or between the anchors of a model that has them.
 
-    For codes of at most 16 numbers also along each of them, from -2 to 2 standard deviations about the mean code; for a 2-D code the
-    manifold, a grid over the standard normal's quantiles 0.02 to 0.98 (Kingma & Welling 2014, figure 4).
+    For codes of at most 16 numbers it also walks along each number, from -2 to 2 standard deviations about the mean code. For a 2-D code it
+    shows the manifold, a grid over the standard normal's quantiles 0.02 to 0.98 (Kingma & Welling 2014, figure 4).
     """
 
     needs = (CanDecode, CanEncode | HasAnchors)
@@ -27,10 +27,10 @@ class Traversal(Figure):
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
         if isinstance(pl_module, HasAnchors):
             starts, ends = pl_module.anchors()[:-1], pl_module.anchors()[1:]
-            names = [f"{digit} to {digit + 1}" for digit in range(len(starts))]
+            names = [f"{label} to {label + 1}" for label in range(len(starts))]
             title = caption(trainer, "lines from anchor to anchor")
         else:
-            images, labels = one_of_each(trainer, pl_module)
+            images, labels = one_per_class(trainer, pl_module)
             starts = pl_module.encode(images)
             ends = starts.roll(-1, dims=0)
             names = [f"{a} to {b}" for a, b in zip(labels.tolist(), labels.roll(-1).tolist(), strict=True)]
@@ -45,7 +45,7 @@ class Traversal(Figure):
             yield "traversal/manifold", grid_picture(pl_module.decode(quantile_grid(20).to(starts)), 20, title)
 
     def _axes(self, trainer: Trainer, pl_module: LightningModule) -> np.ndarray:
-        codes, _ = training_codes(pl_module)
+        codes, _ = code_vectors(pl_module)
         ticks = torch.linspace(-2, 2, self.steps, device=codes.device)
         walks = codes.mean(dim=0) + ticks[None, :, None] * torch.diag(codes.std(dim=0))[:, None]  # (D, steps, D)
         names = [f"code {number + 1}" for number in range(codes.shape[1])]
@@ -54,7 +54,7 @@ class Traversal(Figure):
 
 
 def quantile_grid(side: int) -> Tensor:
-    """Points at equal quantiles of the standard normal, (side * side, 2), the first row at the top."""
+    """Points at equal quantiles of the standard normal, (side * side, 2); the first row is at the top."""
     ticks = torch.special.ndtri(torch.linspace(0.02, 0.98, side))
     down, right = torch.meshgrid(-ticks, ticks, indexing="ij")
     return torch.stack([right, down], dim=-1).flatten(0, 1)

@@ -1,50 +1,45 @@
 """The `lightning` command; `python -m lit_models` is the same program.
 
-This module and those it imports at once (errors, configs, runs, light) need no torch: what can be said without it is said
-in a tenth of a second.
+Each command is a file of this room. The files need no torch before their arguments have been checked: what can be answered without it is
+answered in a tenth of a second.
 """
 
 import sys
+from importlib import import_module
 
-from lit_models.command import light
-from lit_models.command.errors import UserError, did_you_mean
+from lit_models.command.errors import UserError
+from lit_models.training.configs import did_you_mean
 
-LIGHT = {"configs": light.configs, "board": light.board, "--version": light.version, "--help": light.welcome, "-h": light.welcome}
-ON_CONFIGS = ("fit", "validate")
-ON_RUNS = ("test", "predict", "sample")
-ON_ALL = ("study", "judge")
+COMMANDS = {
+    "fit": "lit_models.command.fit",
+    "validate": "lit_models.command.fit",
+    "test": "lit_models.command.test",
+    "predict": "lit_models.command.predict",
+    "sample": "lit_models.command.sample",
+    "study": "lit_models.command.study",
+    "judge": "lit_models.command.judge",
+    "configs": "lit_models.command.configs",
+    "board": "lit_models.command.board",
+    "--version": "lit_models.command.welcome",
+    "--help": "lit_models.command.welcome",
+    "-h": "lit_models.command.welcome",
+}
+WITHOUT_TORCH = ("configs", "board", "--version", "--help", "-h")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; 2 after an error of the user's, in at most three lines on standard error."""
+    """Run one command. An error of the user's gives at most three lines on standard error, and exit code 2."""
     arguments = sys.argv[1:] if argv is None else argv
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     try:
-        return _dispatch(arguments)
+        if command not in COMMANDS:
+            known = [name for name in COMMANDS if not name.startswith("-")]
+            raise UserError(f"expected a command: {', '.join(known)}", f"got {command!r}", did_you_mean(command, known) or "see lightning")
+        if command not in WITHOUT_TORCH:
+            from lit_models.command.memory import keep_freed_memory
+
+            keep_freed_memory()
+        return import_module(COMMANDS[command]).run(command, rest)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-
-
-def _dispatch(arguments: list[str]) -> int:
-    if not arguments:
-        return light.welcome([])
-    command, rest = arguments[0], arguments[1:]
-    if command in LIGHT:
-        return LIGHT[command](rest)
-    from lit_models.command.memory import keep_freed_memory
-
-    keep_freed_memory()
-    if command in ON_CONFIGS:
-        from lit_models.command import train
-
-        return train.run(command, rest)
-    if command in ON_RUNS:
-        from lit_models.command import use
-
-        return use.run(command, rest)
-    if command in ON_ALL:
-        from lit_models.command import study
-
-        return getattr(study, command)(rest)
-    known = [*ON_CONFIGS, *ON_RUNS, *ON_ALL, *LIGHT]
-    raise UserError(f"expected a command: {', '.join(known[:9])}", f"got {command!r}", did_you_mean(command, known) or "see lightning")

@@ -1,4 +1,4 @@
-"""Curves that a resumed run continues: what was logged after the checkpoint is taken back, for it will be logged again."""
+"""The curves of a resumed run: points after its checkpoint are removed, because they will be logged again."""
 
 import csv
 from pathlib import Path
@@ -11,7 +11,7 @@ from lit_models.checkpoints.files import remove_parts, replacing
 
 
 def rewind(run: Path, step: int) -> None:
-    """Drop the points at `step` and later from event files and metrics.csv, and the leavings of an interrupted save."""
+    """Drop the points at `step` and later from event files and metrics.csv, and the remains of an interrupted save."""
     remove_parts(run)
     for file in run.glob("events.out.tfevents.*"):
         _rewrite_events(file, step)

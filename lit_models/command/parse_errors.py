@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
-from lit_models.command.errors import UserError, did_you_mean
+from lit_models.command.errors import UserError
+from lit_models.training.configs import did_you_mean
 
 HELP = "lightning fit --help lists all options"
 TOP = ("config", "model", "data", "trainer", "seed_everything", "ckpt_path", "weights", "class_path", "init_args")
 
 
 def explain_parse_error(message: str) -> UserError:
-    """What was expected (the nearest match suggested), what came, what to do."""
+    """What was expected (with the nearest match), what came, what to do."""
     text = " ".join(message.split())
     if found := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: (\S+)", text):
         key = (found[1] or found[2]).lstrip("-").split("=")[0]
@@ -48,7 +49,7 @@ def class_paths() -> list[str]:
     """Models, data modules and callbacks that have been imported, by the shortest path that finds them."""
     paths = [f"{child.__module__}.{child.__name__}" for kind in (LightningModule, LightningDataModule) for child in offspring(kind)]
     return paths + [
-        f"{child.__module__.split('.')[0]}.{child.__name__}" for child in offspring(Callback) if child.__module__.startswith("callbacks")
+        f"callbacks.{child.__name__}" for child in offspring(Callback) if child.__module__.startswith(("callbacks", "lit_models.sampling"))
     ]
 
 

@@ -15,19 +15,20 @@ from torch.nn.functional import avg_pool2d, cross_entropy, pad
 
 from lit_models.evaluation.corruptions import spoil
 from lit_models.nn.blocks import FlattenGrid, image_trunk
+from lit_models.training.batches import labelled_images_of
 from lit_models.training.logging import log_terms
-from lit_models.training.schedules import adam
+from lit_models.training.schedules import adam, training_steps
 
 Layers = Literal["residual", "pooled"]
 
 
 class Classifier(LightningModule):
-    """The learning rate falls from `lr` to a fiftieth of it in `lr_steps` steps; `smoothing` is that of the labels.
-
-    Args:
-        layers: `residual` has strided convolutions and residual blocks with GroupNorm, `pooled` convolutions of 5 x 5 and maxima over
-            2 x 2 without any (LeCun et al. 1998, figure 2, wider).
-        width: Of the features that digits are told apart by.
+    """Args:
+    layers: `residual` has strided convolutions and residual blocks with GroupNorm. `pooled` has convolutions of 5 x 5 and maxima over
+        2 x 2, without normalisation (LeCun et al. 1998, figure 2, wider).
+    width: Width of the features that digits are classified by.
+    smoothing: Label smoothing.
+    lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Classifier(LightningModule):
         dropout: float = 0.3,
         smoothing: float = 0.05,
         lr: float = 2e-3,
-        lr_steps: int = 3000,
+        lr_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -48,8 +49,8 @@ class Classifier(LightningModule):
 
     # -- objective
 
-    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        images, labels = labelled_images_of(self, batch)
         half = len(images) // 2
         no_digits = spoil(images[:half].cpu(), labels[:half].cpu(), None).to(images)
         eighth = len(images) // 8
@@ -62,26 +63,26 @@ class Classifier(LightningModule):
         log_terms(self, "train", {"loss": loss}, len(images))
         return loss
 
-    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val")
 
-    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "test")
 
-    def _evaluate(self, batch: list[Tensor], stage: str) -> None:
-        images, labels = batch
+    def _evaluate(self, batch: Any, stage: str) -> None:
+        images, labels = labelled_images_of(self, batch)
         logits = self.head(self.features(images))
         right = logits[:, :10].argmax(dim=1) == labels
         terms = {"loss": cross_entropy(logits, labels), "accuracy": right.float().mean()}
         log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
-        return adam(self.parameters(), self.lr, self.lr_steps, betas=(0.9, 0.99))
+        return adam(self.parameters(), self.lr, self.lr_steps or training_steps(self), betas=(0.9, 0.99))
 
     # -- verbs
 
     def features(self, images: Tensor) -> Tensor:
-        """What the last layer sees, (B, width)."""
+        """Input of the last layer, (B, width)."""
         return self.trunk(images)
 
     def classify(self, images: Tensor) -> Tensor:
@@ -90,7 +91,7 @@ class Classifier(LightningModule):
 
 
 def blend(images: Tensor, labels: Tensor) -> Tensor:
-    """In place of each image (B, 1, 28, 28) a weighted mean of those of its class: from nearly one of them to all alike."""
+    """Replace each image (B, 1, 28, 28) by a weighted mean of the images of its class: from nearly one of them to all alike."""
     sharpness = 4 * torch.rand(len(images), 1, device=images.device)
     weights = sharpness * torch.randn(len(images), len(images), device=images.device)
     weights = weights.masked_fill(labels[:, None] != labels, -torch.inf).softmax(dim=1)

@@ -1,4 +1,4 @@
-"""How well codes of images tell digits apart, and how many of their numbers are in use; all by scikit-learn but the last."""
+"""How well codes separate the classes (by scikit-learn), and how many of their numbers are in use."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from lit_models.losses import gaussian_kl
 
-ACTIVE = 0.01  # a number of the code is in use if its posterior mean varies more than this over images (Burda et al. 2016, section 5.2)
+ACTIVE = 0.01  # a number is active if the variance of its posterior mean over images is above this (Burda et al. 2016, section 5.2)
 
 
 def separation(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """Codes (N, ...) and labels (N,) to the test accuracy of a linear `probe` and of 15 nearest neighbours (`knn`), and the
-    `silhouette` of the test codes' classes, from -1 to 1, over 2,000 of them."""
+    """Test accuracy of a linear `probe` and of 15 nearest neighbours (`knn`), and the `silhouette` of the classes, from -1 to 1, over 2,000
+    test codes. Codes are (N, ...), labels (N,)."""
     (codes, labels), (test_codes, test_labels) = (
         (part[0].flatten(1).double().cpu().numpy(), part[1].cpu().numpy()) for part in (train, test)
     )
@@ -32,6 +32,6 @@ def separation(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> dic
 
 
 def posterior_use(mean: Tensor, log_var: Tensor) -> tuple[dict[str, float], list[float]]:
-    """Of q(z|x) over images, (N, D) each: `kl` in nats an image and how many numbers are `active`; and the KL of each number by itself."""
+    """For q(z|x) over images, (N, D) each: `kl` in nats per image, the number of `active` numbers, and the KL of each number alone."""
     each = [float(gaussian_kl(mean[:, [d]], log_var[:, [d]]).mean()) for d in range(mean.shape[1])]
     return {"kl": sum(each), "active": float((mean.var(dim=0) > ACTIVE).sum())}, each

@@ -1,8 +1,9 @@
-"""What is no digit: real images spoilt in ways that a generative model might spoil them, and others.
+"""Images that are no digits: real images, corrupted in ways in which a generative model might fail, and in others.
 
-`KINDS` maps a name to a function of images (N, 1, 28, 28) in [0, 1] on the CPU, their labels (N,) and a generator to as many or fewer
-spoilt ones. A judge is trained on those of `TRAINED`; those of `HELD_OUT` it has to refuse unseen. All are made of real
-images only, never of a model's, so that no model under study is closer to what the judge has seen than another.
+`KINDS` maps a name to a function that takes images (N, 1, 28, 28) in [0, 1] on the CPU, their labels (N,) and a generator, and returns N
+or fewer corrupted images. A judge is trained on the kinds of `TRAINED`, and has to refuse those of `HELD_OUT` without having seen them.
+All are made of real images only, never of a model's samples, so that no model under study is closer to what the judge has seen than
+another.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ Spoil = Callable[[Tensor, Tensor, Generator | None], Tensor]
 
 
 def partners(labels: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """Rows of pairs of images of different digits, each (M,)."""
+    """The rows of M pairs of images of different digits, (M,) and (M,)."""
     other = torch.randperm(len(labels), generator=generator)
     apart = (labels != labels[other]).nonzero()[:, 0]
     return apart, other[apart]
@@ -36,26 +37,26 @@ def unions(images: Tensor, labels: Tensor, generator: Generator | None) -> Tenso
 
 
 def stacked(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """The top of one on the bottom of another."""
+    """The top half of one digit above the bottom half of another."""
     first, second = partners(labels, generator)
     return torch.cat([images[first, :, :14], images[second, :, 14:]], dim=2)
 
 
 def halves(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """The left of one beside the right of another."""
+    """The left half of one digit next to the right half of another."""
     first, second = partners(labels, generator)
     return torch.cat([images[first, :, :, :14], images[second, :, :, 14:]], dim=3)
 
 
 def checkered(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """Patches of 7 x 7 from two digits in turn."""
+    """Patches of 7 x 7 from two digits in turn, as on a checkerboard."""
     first, second = partners(labels, generator)
     rows = torch.arange(28) // 7
     return torch.where((rows[:, None] + rows) % 2 == 0, images[first], images[second])
 
 
 def quadrants(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """The four quarters in another order, each image its own."""
+    """The four quarters of an image in another order; each image has its own order."""
     quarters = images.unfold(2, 14, 14).unfold(3, 14, 14).reshape(len(images), 4, 14, 14)
     shift = torch.randint(1, 4, (len(images), 1), generator=generator)
     moved = quarters[torch.arange(len(images))[:, None], (torch.arange(4) + shift) % 4]
@@ -63,18 +64,18 @@ def quadrants(images: Tensor, labels: Tensor, generator: Generator | None) -> Te
 
 
 def flips(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """Mirrored, but for 0, 1, 6, 8 and 9, which may be digits still."""
+    """Mirrored images of 2, 3, 4, 5 and 7; other digits may still be digits in the mirror."""
     return images[torch.isin(labels, torch.tensor([2, 3, 4, 5, 7]))].flip(3)
 
 
 def torn(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """Pairs of rows shifted by up to seven pixels either way, each its own."""
+    """Pairs of rows shifted sideways by up to seven pixels, each by its own amount."""
     shift = torch.randint(-7, 8, (len(images), 1, 14, 1), generator=generator).repeat_interleave(2, dim=2)
     return images.gather(3, (torch.arange(28) + shift) % 28)
 
 
 def warped(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """Bent by a smooth random field of some nine pixels."""
+    """Bent by a smooth random field of about nine pixels."""
     field = interpolate(torch.randn(len(images), 2, 4, 4, generator=generator), size=28, mode="bicubic", align_corners=True)
     line = (torch.arange(28) * 2 + 1) / 28 - 1
     plain = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
@@ -92,7 +93,7 @@ def crowds(images: Tensor, labels: Tensor, generator: Generator | None) -> Tenso
 
 
 def negatives(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """Black for white."""
+    """Black and white exchanged."""
     return 1 - images
 
 
@@ -107,13 +108,13 @@ def noise(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor
 
 
 def shuffled(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """The pixels in another order, each image its own."""
+    """The pixels in another order; each image has its own order."""
     order = torch.rand(len(images), PIXELS, generator=generator).argsort(dim=1)
     return images.flatten(1).gather(1, order).view(images.shape)
 
 
 def gaussian(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
-    """Draws from the normal distribution with the images' mean and covariance: what has their second moments is no digit yet."""
+    """Draws from the normal distribution with the mean and covariance of the images: these two moments do not make a digit."""
     flat = images.flatten(1)
     mixing = torch.randn(len(images), len(images), generator=generator) / len(images) ** 0.5
     return (flat.mean(dim=0) + mixing @ (flat - flat.mean(dim=0))).clamp(0, 1).view(images.shape)
@@ -151,6 +152,7 @@ KINDS = TRAINED | HELD_OUT
 
 
 def spoil(images: Tensor, labels: Tensor, generator: Generator | None, kinds: dict[str, Spoil] = TRAINED) -> Tensor:
-    """One kind after another, each on its share of the images, (M, 1, 28, 28) with M at most N."""
+    """Each kind is applied to its share of the images; the result is (M, 1, 28, 28) with M at most N."""
     rows = torch.randperm(len(images), generator=generator).tensor_split(len(kinds))
-    return torch.cat([kind(images[own], labels[own], generator) for own, kind in zip(rows, kinds.values(), strict=True) if len(own)])
+    parts = [kind(images[own], labels[own], generator) for own, kind in zip(rows, kinds.values(), strict=True) if len(own)]
+    return torch.cat([images[:0], *parts])

@@ -1,18 +1,19 @@
-"""What a judge says of images: the form in which measures of samples take it."""
+"""What a judge says of images."""
 
 from typing import NamedTuple
 
 from torch import Tensor
 
 
-class Seen(NamedTuple):
-    """Of N images: `features` (N, D), a `second` space of features (N, E), `digits` (N,) and whether they are `valid`, (N,) bool."""
+class JudgeOutput(NamedTuple):
+    """For N images: `features` (N, D), a second space of features `second` (N, E), the class that the judge sees in each image, `classes`
+    (N,), and whether it is `recognisable` as one of the classes, (N,) bool."""
 
     features: Tensor
     second: Tensor
-    digits: Tensor
-    valid: Tensor
+    classes: Tensor
+    recognisable: Tensor
 
-    def of(self, rows: Tensor | slice) -> "Seen":
-        """Of some of the images."""
-        return Seen(*(part[rows] for part in self))
+    def rows(self, rows: Tensor | slice) -> "JudgeOutput":
+        """Select rows."""
+        return JudgeOutput(*(part[rows] for part in self))

@@ -1,9 +1,9 @@
-r"""How probable test images are under a model whose codes have to be integrated out.
+r"""Likelihood of test images under a model whose codes have to be integrated out, by importance sampling.
 
 .. math:: -\log p(x) \le -E_{z_1 \dots z_K \sim q(z|x)} \Big[ \log \tfrac1K \textstyle\sum_k \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)} \Big]
 
-A bound for every K, tighter the larger K is, and equal to the negative evidence lower bound for K = 1; with the exact posterior for q all
-weights are p(x), and one draw is enough.
+This is a bound for every K. It is tighter the larger K is, and equals the negative evidence lower bound for K = 1. If q is the exact
+posterior, all weights are p(x), and one draw is enough.
 
 Reference: Burda et al., Importance Weighted Autoencoders, 2016, equation 8 and theorem 1, https://arxiv.org/abs/1509.00519.
 """
@@ -24,11 +24,11 @@ def importance_sampled_nats(
     r"""The bound on :math:`-\log p(x)`, and its standard error over the images.
 
     Args:
-        log_weights: Of so many draws for each image, :math:`\log p(x|z) + \log p(z) - \log q(z|x)`, (B, 1, 28, 28) to (B, draws), as
-            `VAE.log_weights`.
+        log_weights: Gives :math:`\log p(x|z) + \log p(z) - \log q(z|x)` of a number of draws per image, (B, 1, 28, 28) to (B, draws), as
+            `VAE.log_weights` does.
         images: (N, 1, 28, 28).
-        k: Draws for an image.
-        at_once: Draws for all images of a part together.
+        k: Draws per image.
+        at_once: Number of draws that are computed together.
     Returns:
         Nats per image, and the standard error of their mean (NaN for one image).
     """

@@ -1,10 +1,9 @@
-"""All measures of one trained model: its samples against real test images, its codes, its likelihood, and what noise does to it.
+"""All measures of one trained model: its samples against real test images, its codes, its likelihood, and its response to noise.
 
-`Yardstick` holds what models are measured by: a data set's test images and its judge. What a model cannot do is not in the answer.
+`Yardstick` holds what models are measured against: the test images of a data set and its judge. What a model cannot do is left out.
 """
 
 import time
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +12,6 @@ from lightning.pytorch import LightningModule
 from torch import Generator, Tensor
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from callbacks.figures.figure import class_places, looking, training_codes
-from datamodules import MNISTDataModule
-from lit_models.command.errors import UserError
 from lit_models.contracts import (
     CanDecode,
     CanEncode,
@@ -23,37 +19,43 @@ from lit_models.contracts import (
     CanSample,
     HasAnchors,
     HasCodeLength,
+    HasImages,
     HasLogWeights,
     HasPosterior,
-    HasPriors,
+    HasSamplers,
     HasTrainingCodes,
 )  # fmt: skip
-from lit_models.evaluation import SampleQuality, importance_sampled_nats, posterior_use, response_to_noise, separation, sigma50
+from lit_models.evaluation.codes import posterior_use, separation
 from lit_models.evaluation.judge import Judge
-from lit_models.evaluation.noise_response import within_class_distance
+from lit_models.evaluation.judge_output import JudgeOutput
+from lit_models.evaluation.likelihood import importance_sampled_nats
+from lit_models.evaluation.noise_response import response_to_noise, sigma50, within_class_distance
+from lit_models.evaluation.sample_quality import SampleQuality
 from lit_models.losses import PIXELS, is_binary, squared_error
-from lit_models.sampling.training_codes import class_spreads
+from lit_models.sampling.class_places import class_places, class_spreads, code_vectors
+from lit_models.sampling.evaluation_mode import evaluation_mode
 
-SPREADS = (0.25, 0.5, 1.0)  # of noise about class places, as samplers of their own
+SPREADS = (0.25, 0.5, 1.0)  # of noise about class places, which are measured as further samplers
 
 
 class Yardstick:
-    """The first `n` test images of a data set and what a judge sees in them; `judge` None where the set has none.
+    """The first `n` test images of a data set, and its judge (None if it has none).
 
-    With `inception`, samples are compared in Inception's features too, `fid_inception`: torchmetrics fetches its weights.
+    Args:
+        data: The whole data set, set up (`lit_models.contracts.HasWholeData`).
+        inception: Whether samples are also compared in Inception's features, `fid_inception`; torchmetrics downloads its weights.
     """
 
-    def __init__(self, dataset: str, judge: Judge | None, n: int = 10_000, root: str | None = None, inception: bool = False) -> None:
-        self.data = MNISTDataModule(dataset, root=root, verify=False)  # type: ignore[arg-type]
-        self.data.setup()
-        self.judge, self.inception = judge, inception
-        self.test, self.labels = (part[:n] for part in self.data.images("test"))
+    def __init__(self, data: HasImages, judge: Judge | None, n: int = 10_000, inception: bool = False) -> None:
+        self.data, self.judge, self.inception = data, judge, inception
+        self.test, self.labels = (part[:n] for part in data.images("test"))
         self.n = len(self.test)
 
     @cached_property
-    def seen(self) -> Any:
+    def real(self) -> JudgeOutput:
+        """The judge's output for the test images."""
         assert self.judge is not None
-        return self.judge.look(self.test)
+        return self.judge.assess(self.test)
 
     @cached_property
     def nearest_real(self) -> float:
@@ -61,19 +63,22 @@ class Yardstick:
         return nearest(self.test[:1000], self.data.images("train")[0])
 
     def quality(self, images: Tensor, asked: Tensor | None = None, kid_subsets: int = 20) -> dict[str, float]:
-        """`SampleQuality` of images against as many test images, and `novelty`: the median distance of 1,000 of them to the nearest
-        training image, in units of that of test images; well below 1 they are copies."""
+        """`SampleQuality` of images against as many test images, and `novelty`.
+
+        Novelty is the median distance of 1,000 images to the nearest training image, in units of that of test images. Copies have a novelty
+        well below 1.
+        """
         found: dict[str, float] = {"novelty": nearest(images[:1000], self.data.images("train")[0]) / self.nearest_real}
         if self.inception:
             found["fid_inception"] = inception_distance(self.test[: len(images)], images)
         if self.judge is None:
             return found
         n = len(images)
-        seen, subset = self.judge.look(images), min(1000, n, self.n)
-        widths = (seen.features.shape[1], seen.second.shape[1])
+        output, subset = self.judge.assess(images), min(1000, n, self.n)
+        widths = (output.features.shape[1], output.second.shape[1])
         metric = SampleQuality(widths, kid_subsets, subset)
-        metric.update(self.test[:n], self.seen.of(slice(n)), real=True)
-        metric.update(images, seen, real=False, asked=asked)
+        metric.update(self.test[:n], self.real.rows(slice(n)), real=True)
+        metric.update(images, output, real=False, asked=asked)
         return found | {name: float(value) for name, value in metric.compute().items()}
 
     def floor(self) -> dict[str, float]:
@@ -83,11 +88,11 @@ class Yardstick:
 
 
 def inception_distance(real: Tensor, drawn: Tensor) -> float:
-    """FID as it is usually meant: over 2,048 features of an Inception network trained on photographs. UserError without torch-fidelity."""
+    """FID as it is usually meant, over 2,048 features of an Inception network trained on photographs; ValueError without torch-fidelity."""
     try:
         metric = FrechetInceptionDistance(normalize=True)
     except ModuleNotFoundError as error:
-        raise UserError("features: inception expected torch-fidelity and its weights", str(error), "pip install torch-fidelity") from error
+        raise ValueError(f"features: inception expected torch-fidelity and its weights\n{error}\npip install torch-fidelity") from error
     for images, kind in ((real, True), (drawn, False)):
         for part in images.split(100):
             metric.update(part.expand(-1, 3, -1, -1), real=kind)
@@ -95,56 +100,56 @@ def inception_distance(real: Tensor, drawn: Tensor) -> float:
 
 
 def nearest(images: Tensor, others: Tensor) -> float:
-    """Median Euclidean distance over pixels to the nearest of others; no more than ten million distances are held at once."""
+    """Median Euclidean distance over pixels to the nearest of `others`; at most ten million distances are held at once."""
     flat = others.flatten(1)
     rows = max(1, 10_000_000 // len(flat))
     return float(torch.cat([torch.cdist(part, flat).amin(dim=1) for part in images.flatten(1).split(rows)]).median())
 
 
-def samplers(model: LightningModule) -> Iterator[tuple[str, dict[str, Any], bool]]:
-    """Ways to draw from a model: their name, what `sample` is told, and whether they take labels; the model's own comes first."""
-    if isinstance(model, HasPriors):
-        for name, classes in model.priors.items():
-            yield name, {"prior": name}, classes is not None
-    elif isinstance(model, CanSample):
-        yield "own", {}, model.classes is not None
+def samplers_of(model: LightningModule) -> dict[str, int | None]:
+    """The samplers of a model, its default first, and the number of labels that each takes. A model with one way has `own`."""
+    if isinstance(model, HasSamplers):
+        return {model.default_sampler: model.samplers[model.default_sampler]} | dict(model.samplers)
+    return {"own": model.classes} if isinstance(model, CanSample) else {}
 
 
-def draw(model: LightningModule, n: int, how: dict[str, Any], labelled: bool, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-    """`n` samples on the CPU, and the digits asked for: all ten in turn where the sampler takes labels."""
-    asked = torch.arange(n) % 10 if labelled else None
-    with looking(model):
-        return model.sample(n, asked, Generator().manual_seed(seed), **how).float().cpu(), asked
+def draw(model: LightningModule, n: int, sampler: str, labelled: bool = True, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+    """`n` samples on the CPU, and the labels asked for: all classes in turn if the sampler takes labels and `labelled`."""
+    classes = samplers_of(model)[sampler]
+    asked = torch.arange(n) % classes if classes and labelled else None
+    options = {"sampler": sampler} if isinstance(model, HasSamplers) else {}
+    with evaluation_mode(model):
+        return model.sample(n, asked, Generator().manual_seed(seed), **options).float().cpu(), asked
 
 
 def draw_about_places(model: LightningModule, asked: Tensor, spread: float, generator: Generator) -> Tensor:
-    """Decodes of the places (centroids or anchors) of the digits asked for, with noise in their unit, on the CPU."""
-    with looking(model):
+    """Decodes of the places (centroids or anchors) of the classes asked for, with noise in their unit, on the CPU."""
+    with evaluation_mode(model):
         places, units, _ = class_places(model)
         noise = torch.randn(len(asked), *places.shape[1:], generator=generator).to(places)
         codes = places[asked] + spread * units[asked] * noise
         return torch.cat([model.decode(part) for part in codes.split(500)]).float().cpu()
 
 
-def timed_samples(model: LightningModule, how: dict[str, Any]) -> float:
-    """Seconds that 1,000 samples take, the density fitted already."""
-    draw(model, 10, how, False)
+def seconds_per_1000_samples(model: LightningModule, sampler: str) -> float:
+    """Seconds that 1,000 samples take; the time of fitting a density is not in it."""
+    draw(model, 10, sampler, labelled=False)
     start = time.perf_counter()
-    draw(model, 1000, how, False)
+    draw(model, 1000, sampler, labelled=False)
     return time.perf_counter() - start
 
 
 def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws: int = 0) -> dict[str, Any]:
-    """Error of reconstruction, likelihood and use of the codes on test images as the model takes them (binarised, if it was trained so).
+    """Reconstruction error, likelihood and use of the codes, on test images as the model takes them (binarised, if it was trained so).
 
     Args:
-        draws: For each of 1,000 images, of the importance-sampled likelihood; 0 leaves it out.
+        draws: Draws per image of the importance-sampled likelihood, over 1,000 images; 0 leaves it out.
     Raises:
         ValueError: For draws where images have no likelihood.
     """
     found: dict[str, Any] = {}
     parts = images.split(500)
-    with looking(model):
+    with evaluation_mode(model):
         if isinstance(model, CanReconstruct):
             errors = torch.cat([squared_error(model.reconstruct(part), part) for part in parts])
             found["mse"] = float(errors.mean()) / PIXELS
@@ -154,7 +159,7 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws:
             found |= use
         if isinstance(model, CanEncode) and isinstance(model, HasTrainingCodes):
             codes = torch.cat([model.encode(part) for part in parts])
-            found |= separation(training_codes(model), (codes, labels))
+            found |= separation(code_vectors(model), (codes, labels))
         if draws and isinstance(model, HasLogWeights):
             found["nats"], found["nats_error"] = importance_sampled_nats(
                 model.log_weights, images[:1000], draws, Generator().manual_seed(0)
@@ -166,32 +171,32 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws:
 
 
 def measure_reconstructions(model: LightningModule, yardstick: Yardstick) -> dict[str, float]:
-    """Of reconstructions of test images, the shares that are digits (`reconstruction_valid`) and the right ones (`reconstruction_kept`)."""
+    """Shares of reconstructed test images that are recognisable, and that show the right class."""
     if yardstick.judge is None or not isinstance(model, CanReconstruct):
         return {}
-    with looking(model):
+    with evaluation_mode(model):
         images = torch.cat([model.reconstruct(part) for part in yardstick.test.split(500)])
-    seen = yardstick.judge.look(images)
-    kept = (seen.digits == yardstick.labels).double().mean()
-    return {"reconstruction_valid": float(seen.valid.double().mean()), "reconstruction_kept": float(kept)}
+    output = yardstick.judge.assess(images)
+    kept = (output.classes == yardstick.labels).double().mean()
+    return {"reconstruction_recognisable": float(output.recognisable.double().mean()), "reconstruction_kept": float(kept)}
 
 
 def measure_responses(model: LightningModule, yardstick: Yardstick, draws: int = 100) -> dict[str, dict[str, Any]]:
-    """What noise does at the class places, "centroids", and at the codes of ten test images of each digit, "codes"."""
+    """The response to noise at the class places, "centroids", and at the codes of ten test images per class, "codes"."""
     if yardstick.judge is None or not isinstance(model, CanDecode) or not isinstance(model, HasAnchors | HasTrainingCodes):
         return {}
-    unit_change = within_class_distance(yardstick.seen.features, yardstick.labels)
+    unit_change = within_class_distance(yardstick.real.features, yardstick.labels)
     found: dict[str, dict[str, Any]] = {}
-    with looking(model):
+    with evaluation_mode(model):
         places, units, unit = class_places(model)
         todo = {"centroids": (places, units, torch.arange(len(places)), draws)}
         if isinstance(model, CanEncode) and isinstance(model, HasTrainingCodes):
-            rows = torch.cat([(yardstick.labels == digit).nonzero()[:10, 0] for digit in range(10)])
+            rows = torch.cat([(yardstick.labels == label).nonzero()[:10, 0] for label in range(len(places))])
             labels = yardstick.labels[rows]
-            todo["codes"] = (model.encode(yardstick.test[rows]), class_spreads(*training_codes(model))[labels], labels, max(1, draws // 10))
+            todo["codes"] = (model.encode(yardstick.test[rows]), class_spreads(*code_vectors(model))[labels], labels, max(1, draws // 10))
         for name, (codes, unit_of_noise, labels, each) in todo.items():
             generator = Generator().manual_seed(0)
-            look = yardstick.judge.look
-            curves = response_to_noise(model.decode, look, codes, unit_of_noise, labels, unit_change, draws=each, generator=generator)
+            assess = yardstick.judge.assess
+            curves = response_to_noise(model.decode, assess, codes, unit_of_noise, labels, unit_change, draws=each, generator=generator)
             found[name] = {"unit": unit, **curves, "sigma50": sigma50(curves["sigmas"], curves["kept"])}
     return found

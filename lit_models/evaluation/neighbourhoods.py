@@ -1,7 +1,7 @@
 r"""Precision, recall, density and coverage: do samples lie where real images do, and real images where samples do?
 
-With :math:`X` the features of N real images, :math:`Y` those of M samples, and :math:`B(X_i)` the ball around a point that reaches as far
-as its k-th nearest neighbour among its own kind,
+With :math:`X` the features of N real images, :math:`Y` those of M samples, and :math:`B(X_i)` the ball around a point whose radius is the
+distance to its k-th nearest neighbour among its own kind,
 
 .. math::
     \text{precision} &= \tfrac1M \textstyle\sum_j 1[\exists i: Y_j \in B(X_i)], &
@@ -9,8 +9,8 @@ as its k-th nearest neighbour among its own kind,
     \text{density} &= \tfrac1{kM} \textstyle\sum_j \sum_i 1[Y_j \in B(X_i)], &
     \text{coverage} &= \tfrac1N \textstyle\sum_i 1[\exists j: Y_j \in B(X_i)].
 
-One far outlier among the real images makes a ball that takes in much, and one among the samples a high recall: density and coverage are the
-sounder pair. Between two halves of one set density is 1 in expectation and coverage :math:`1 - 2^{-k}` for equal and large N and M.
+One outlier among the real images has a large ball, and one among the samples gives a high recall: density and coverage are more robust.
+Between two halves of one set, density is 1 in expectation, and coverage is :math:`1 - 2^{-k}` for equal and large N and M.
 
 Reference: Kynkäänniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, 2019, equations 1 and 2,
 https://arxiv.org/abs/1904.06991; Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, 2020, equations 3 and 4,
@@ -22,18 +22,18 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-ROWS = 1000  # distances of so many points at a time: memory grows with N or M, never with their product
+ROWS = 1000  # points whose distances are computed at a time: memory grows with N or M, never with their product
 
 
 class Neighbourhoods(Metric):
-    """`update` with features (B, D) of real images or of samples, as FID's; `compute` gives the four, each a scalar.
+    """`update` takes features (B, D) of real images or of samples, as that of FID does; `compute` gives the four as scalars.
 
-    Features are kept, those of all processes together. Distances are Euclidean, in float64.
+    Features are stored, and gathered over processes. Distances are Euclidean, in float64.
 
     Args:
-        k: Which neighbour a ball reaches to; 5 is usual.
+        k: Number of neighbours; 5 is usual.
     Raises:
-        ValueError: In `compute`, where a kind has no more than k points.
+        ValueError: In `compute`, if a kind has at most k points.
     """
 
     full_state_update = False
@@ -56,7 +56,7 @@ class Neighbourhoods(Metric):
                 raise ValueError(f"neighbours of {name} with k={self.k} expected {self.k + 1} of them at least, got {n}")
         real, drawn = (dim_zero_cat(parts).double() for parts in kinds.values())
         real_radii, drawn_radii = radii(real, self.k), radii(drawn, self.k)
-        real_balls = torch.zeros(len(drawn), device=real.device)  # how many of them each sample lies in
+        real_balls = torch.zeros(len(drawn), device=real.device)  # the number of balls that each sample lies in
         covered, recalled = [], []
         for centres, reach in zip(real.split(ROWS), real_radii.split(ROWS), strict=True):
             distances = torch.cdist(centres, drawn)
@@ -75,4 +75,4 @@ class Neighbourhoods(Metric):
 def radii(points: Tensor, k: int) -> Tensor:
     """Distance of each point, (N, D), to its k-th nearest other one, (N,)."""
     parts = [torch.cdist(part, points).topk(k + 1, dim=1, largest=False).values for part in points.split(ROWS)]
-    return torch.cat([part[:, -1] for part in parts])  # the nearest is itself
+    return torch.cat([part[:, -1] for part in parts])  # the nearest is the point itself

@@ -1,15 +1,15 @@
-r"""How good a set of samples is, beside a set of real images: all measures of samples as one metric.
+r"""Quality of a set of samples, next to a set of real images: all measures of samples as one metric.
 
-Images are seen by a judge first (`lit_models.evaluation.judge`). With N real images and M samples, `compute` gives
+A judge assesses the images first (`lit_models.evaluation.judge`). With N real images and M samples, `compute` gives
 
-- `valid`: share of samples that are digits; `control`: share whose digit is the one asked for, where one was;
-- `fid`, `kid`: Fréchet and kernel distance (1,000 times) in the judge's features, not Inception's; `fid_second` in its second features;
+- `recognisable`: share of samples that are recognisable to the judge; `control`: share whose class is the label asked for;
+- `fid`, `kid`: Fréchet and kernel distance (times 1,000) in the judge's features, not Inception's; `fid_second` in its second features;
 - `precision`, `recall`, `density`, `coverage` (`lit_models.evaluation.neighbourhoods`), and `coverage_second`;
-- `balance`: 1 less the total variation distance of the samples' classes from the real ones', :math:`1 - \tfrac12 \sum_d |p_d - q_d|`;
-- `spread`: variance of a pixel within a class, averaged over pixels and classes, relative to real images';
-- `sharpness` (`lit_models.evaluation.sharpness`), relative to real images'.
+- `balance`: 1 minus the total variation distance between the classes of samples and real images, :math:`1 - \tfrac12 \sum_d |p_d - q_d|`;
+- `spread`: variance of a pixel within a class, averaged over pixels and classes, relative to real images;
+- `sharpness` (`lit_models.evaluation.sharpness`), relative to real images.
 
-A class is the one asked for, else the one the judge sees.
+The class of a sample is the label asked for, or else the class that the judge sees.
 
 Reference: Heusel et al. 2017, equation 6, https://arxiv.org/abs/1706.08500 (Fréchet distance); Bińkowski et al. 2018, section 3,
 https://arxiv.org/abs/1801.01401 (kernel distance, with the cubic kernel); torchmetrics computes both.
@@ -23,14 +23,14 @@ from torchmetrics import Metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from lit_models.evaluation.judge_output import Seen
+from lit_models.evaluation.judge_output import JudgeOutput
 from lit_models.evaluation.neighbourhoods import Neighbourhoods
 from lit_models.evaluation.sharpness import sharpness
 from lit_models.losses import PIXELS
 
 
-class Given(nn.Module):
-    """In place of Inception: features that have been computed already."""
+class GivenFeatures(nn.Module):
+    """Takes the place of Inception where features have been computed already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -42,25 +42,25 @@ class Given(nn.Module):
 
 def frechet_distance(num_features: int) -> FrechetInceptionDistance:
     """torchmetrics' FID over given features (B, num_features)."""
-    return FrechetInceptionDistance(Given(num_features))
+    return FrechetInceptionDistance(GivenFeatures(num_features))
 
 
 def kernel_distance(num_features: int, subsets: int, subset_size: int) -> KernelInceptionDistance:
     """torchmetrics' KID over given features (B, num_features)."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Metric `Kernel Inception Distance` will save all")  # as the neighbourhoods do
-        return KernelInceptionDistance(Given(num_features), subsets=subsets, subset_size=subset_size)
+        return KernelInceptionDistance(GivenFeatures(num_features), subsets=subsets, subset_size=subset_size)
 
 
 class SampleQuality(Metric):
-    """`update` with images and what the judge has seen in them; `compute` needs both kinds.
+    """`update` takes images and the judge's output for them; `compute` needs real images and samples.
 
-    Sums and features only, those of all processes together; nothing is drawn from the default generator.
+    The state is sums and features, over all processes. Nothing is drawn from the default generator.
 
     Args:
-        widths: Of the judge's two kinds of features.
-        kid_subsets, kid_size: The kernel distance is the mean of so many, over so many images each; no subsets leave it out.
-        k: Of the neighbourhoods.
+        widths: Widths of the judge's two spaces of features.
+        kid_subsets, kid_size: The kernel distance is a mean over `kid_subsets` subsets of `kid_size` images; 0 subsets leave it out.
+        k: Number of neighbours.
     """
 
     full_state_update = False
@@ -71,26 +71,26 @@ class SampleQuality(Metric):
         self.kernel_distance = kernel_distance(widths[0], kid_subsets, kid_size) if kid_subsets else None
         self.near, self.second_near = Neighbourhoods(k), Neighbourhoods(k)
         for kind in ("real", "drawn"):
-            for name, shape in (("valid", ()), ("sharp", ()), ("right", ()), ("asked", ()), ("counts", 10), ("members", 10)):
+            for name, shape in (("recognisable", ()), ("sharp", ()), ("right", ()), ("asked", ()), ("counts", 10), ("members", 10)):
                 self.add_state(f"{kind}_{name}", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
             for name in ("sums", "squares"):
                 self.add_state(f"{kind}_{name}", torch.zeros(10, PIXELS, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, images: Tensor, seen: Seen, real: bool, asked: Tensor | None = None) -> None:
-        """Images (B, 1, 28, 28), and the digits asked for, (B,)."""
-        self.distance.update(seen.features, real=real)
-        self.second_distance.update(seen.second, real=real)
+    def update(self, images: Tensor, output: JudgeOutput, real: bool, asked: Tensor | None = None) -> None:
+        """Add images (B, 1, 28, 28); `asked` are the labels that samples were asked for, (B,)."""
+        self.distance.update(output.features, real=real)
+        self.second_distance.update(output.second, real=real)
         if self.kernel_distance is not None:
-            self.kernel_distance.update(seen.features, real=real)
-        self.near.update(seen.features, real=real)
-        self.second_near.update(seen.second, real=real)
-        kind, classes, pixels = "real" if real else "drawn", seen.digits if asked is None else asked, images.flatten(1).double()
+            self.kernel_distance.update(output.features, real=real)
+        self.near.update(output.features, real=real)
+        self.second_near.update(output.second, real=real)
+        kind, classes, pixels = "real" if real else "drawn", output.classes if asked is None else asked, images.flatten(1).double()
         found = {
-            "valid": seen.valid.sum(),
+            "recognisable": output.recognisable.sum(),
             "sharp": sharpness(images).double().sum(),
-            "right": 0 if asked is None else (seen.digits == asked).sum(),
+            "right": 0 if asked is None else (output.classes == asked).sum(),
             "asked": 0 if asked is None else len(asked),
-            "counts": torch.bincount(seen.digits, minlength=10),
+            "counts": torch.bincount(output.classes, minlength=10),
             "members": torch.bincount(classes, minlength=10),
             "sums": torch.zeros_like(self.real_sums).index_add_(0, classes, pixels),
             "squares": torch.zeros_like(self.real_sums).index_add_(0, classes, pixels.square()),
@@ -102,7 +102,7 @@ class SampleQuality(Metric):
         real_shares, shares = self.real_counts / self.real_counts.sum(), self.drawn_counts / self.drawn_counts.sum()
         near, second = self.near.compute(), self.second_near.compute()
         found = {
-            "valid": self.drawn_valid / self.drawn_counts.sum(),
+            "recognisable": self.drawn_recognisable / self.drawn_counts.sum(),
             "fid": self.distance.compute(),
             "fid_second": self.second_distance.compute(),
             **near,
@@ -120,7 +120,7 @@ class SampleQuality(Metric):
         return found
 
     def _variance(self, kind: str) -> Tensor:
-        """Of a pixel within a class, averaged over pixels and the classes with two images or more."""
+        """Variance of a pixel within a class, averaged over pixels and the classes with at least two images."""
         members, sums, squares = (getattr(self, f"{kind}_{name}") for name in ("members", "sums", "squares"))
         several = members > 1
         n = members[several, None]
@@ -131,8 +131,8 @@ class SampleQuality(Metric):
         for metric in self._parts():
             metric.reset()
 
-    def whole_on_each_process(self) -> None:
-        """Do not put processes' images together: each has been given all of them."""
+    def compute_on_each_process(self) -> None:
+        """Do not gather the images of all processes: each has been given all of them."""
         for metric in (self, *self._parts()):
             metric.sync_on_compute = False
 

@@ -1,14 +1,14 @@
-r"""How sharp the edges of images are, by a measure that noise does not please.
+r"""Sharpness of edges, by a measure that noise does not raise.
 
 With :math:`s_1 \ge s_2` the singular values of the gradients in a window of 5 x 5 pixels, divided by 5 (so that :math:`s_1^2` is a mean),
 
 .. math:: Q = s_1 \frac{s_1 - s_2}{s_1 + s_2}
 
-is large where strong gradients point one way, as along a stroke, and small where they point all ways, as in noise. An image's sharpness
-is the mean of Q over its windows, each weighing as much as its :math:`s_1`; a blank image has 0.
+is large where strong gradients point one way, as along a stroke, and small where they point in all directions, as in noise. The sharpness
+of an image is the mean of Q over its windows, weighted by :math:`s_1`; it is 0 for a blank image.
 
 Reference: Zhu & Milanfar, Automatic Parameter Selection for Denoising Algorithms Using a No-Reference Measure of Image Content, 2010,
-equations 6 to 9; there Q is averaged over windows that a test of significance has chosen.
+equations 6 to 9; there Q is averaged over windows chosen by a test of significance.
 """
 
 from torch import Tensor
@@ -18,7 +18,7 @@ WINDOW = 5
 
 
 def sharpness(images: Tensor) -> Tensor:
-    """Of each image, (B, 1, 28, 28) to (B,); brightness a pixel."""
+    """Sharpness of each image, (B, 1, 28, 28) to (B,), in brightness per pixel."""
     padded = pad(images, (1, 1, 1, 1))
     across = 0.5 * (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2])
     down = 0.5 * (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1])

@@ -7,12 +7,12 @@ from lit_models.nn.blocks import FlattenGrid, UnflattenGrid
 
 
 class Generator(nn.Module):
-    """A vector (B, in_features) to an image (B, 1, 28, 28), which may leave [0, 1] a little.
+    """A vector (B, in_features) to an image (B, 1, 28, 28), whose pixels may leave [0, 1] a little.
 
-    Two wide layers come first: what follows is local, and so only they can decide which digit it is to be. Their weights are scaled to
-    keep the variance of what passes (He et al. 2015), or the vector would fade on its way.
-    Beyond black and white the pixels go on at a tenth of the slope. A sigmoid there lets the discriminator win the first hundred steps
-    for good: it drives the generator into black, where no gradient is left.
+    Two wide layers come first: all later layers are local, so only the wide ones can decide which class the image shows. Their weights are
+    scaled to keep the variance of their input (He et al. 2015); otherwise the vector would fade from layer to layer.
+    Beyond black and white the pixels continue at a tenth of the slope. With a sigmoid instead, the discriminator wins the first hundred
+    steps for good: it drives the generator into black, where no gradient is left.
 
     No normalisation, and bilinear upsampling rather than transposed convolutions, as in Huang et al., The GAN is dead; long
     live the GAN!, 2024, section 3, https://arxiv.org/abs/2501.05441.
@@ -54,10 +54,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (B, 1, 28, 28) to scores (B,), the higher the more real; no normalisation.
+    """Images (B, 1, 28, 28) to scores (B,): the higher, the more real. No normalisation.
 
-    With `classes` it also asks whether the image fits its label, by the projection of the features on a class vector
-    (Miyato & Koyama 2018, equation 5, https://arxiv.org/abs/1802.05637).
+    With `classes` the score also says whether the image fits its label, by the projection of the features on a class vector (Miyato &
+    Koyama 2018, equation 5, https://arxiv.org/abs/1802.05637).
     """
 
     def __init__(self, classes: int | None = None, channels: int = 48, width: int = 128) -> None:
@@ -76,14 +76,14 @@ class Discriminator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def features(self, images: Tensor) -> Tensor:
-        """What it sees in an image, (B, channels, 7, 7)."""
+        """Features of images, (B, channels, 7, 7)."""
         return self.trunk(images)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.judge(self.features(images), labels)
+        return self.scores(self.features(images), labels)
 
-    def judge(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Scores (B,) of images seen already."""
-        seen = self.head(features)
-        score = self.score(seen)[:, 0]
-        return score if self.class_vectors is None else score + (self.class_vectors(labels) * seen).sum(dim=1)
+    def scores(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores (B,) of images whose features, (B, channels, 7, 7), are known."""
+        vectors = self.head(features)
+        score = self.score(vectors)[:, 0]
+        return score if self.class_vectors is None else score + (self.class_vectors(labels) * vectors).sum(dim=1)

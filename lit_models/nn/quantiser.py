@@ -5,8 +5,8 @@ Each vector is replaced by the nearest of K codes. The codebook follows the vect
 .. math:: N_k \leftarrow \gamma N_k + (1-\gamma) n_k, \quad m_k \leftarrow \gamma m_k + (1-\gamma) \textstyle\sum_{i: k_i = k} z_i,
           \quad e_k = m_k / N_k ,
 
-with the counts smoothed by Laplace's rule in the quotient. It starts from k-means on the first batch, and codes that
-fall out of use are put back among the data.
+with the counts in the quotient smoothed by Laplace's rule. The codebook starts from k-means on the first batch, and codes that are hardly
+used are moved to encoder outputs (revival).
 
 Reference: van den Oord et al., Neural Discrete Representation Learning, 2017, appendix A.1. https://arxiv.org/abs/1711.00937
 Revival: Dhariwal et al., Jukebox, 2020, section 3.1. https://arxiv.org/abs/2005.00341
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from lit_models.training.distributed import over_processes, together
+from lit_models.training.distributed import is_distributed, reduce_over_processes
 
 
 def gather_rows(rows: Tensor) -> Tensor:
-    """Rows of all processes in the order of one process: the loader deals rows r, r + world, ... to rank r."""
-    if not together():
+    """Rows of all processes in the order that one process would have: the loader gives rows r, r + world, ... to rank r."""
+    if not is_distributed():
         return rows
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, rows.contiguous())
@@ -29,7 +29,7 @@ def gather_rows(rows: Tensor) -> Tensor:
 
 
 def single_at_least(vectors: Tensor) -> Tensor:
-    """In float32 where they are in less: sums and distances of codes want as much."""
+    """At least in float32: sums and distances of codes need this precision."""
     return vectors.to(torch.promote_types(vectors.dtype, torch.float32))
 
 
@@ -40,15 +40,18 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def sums_by_code(vectors: Tensor, indices: Tensor, n_codes: int) -> tuple[Tensor, Tensor]:
-    """How many vectors each code has, (K,), and their sum, (K, D), over all processes."""
+    """The number of vectors that are nearest to each code, (K,), and their sum, (K, D), over all processes."""
     vectors = single_at_least(vectors)
     counts = torch.bincount(indices, minlength=n_codes).to(vectors)
     sums = vectors.new_zeros(n_codes, vectors.shape[1]).index_add_(0, indices, vectors)
-    return over_processes(counts), over_processes(sums)
+    return reduce_over_processes(counts), reduce_over_processes(sums)
 
 
 class VectorQuantiser(nn.Module):
-    """`revive_below` is the share of the average use under which a code is moved; 0 never moves one."""
+    """Args:
+    decay: Decay of the moving averages.
+    revive_below: A code whose use is below this share of the average use is moved; 0 never moves one.
+    """
 
     codebook: Tensor
     counts: Tensor
@@ -86,7 +89,7 @@ class VectorQuantiser(nn.Module):
         self.sums.lerp_(sums, 1 - self.decay)
         dead = self.counts < self.revive_below * self.counts.mean()
         if dead.any():
-            # Both running sums start anew, or the old average would pull the code back in this very step.
+            # Both running sums start anew; otherwise the old average would pull the code back in this same step.
             self.counts[dead] = self.counts.mean()
             self.sums[dead] = self._pick(vectors, int(dead.sum())) * self.counts[dead, None]
         smoothed = (self.counts + 1e-5) / (self.counts.sum() + self.n_codes * 1e-5) * self.counts.sum()
@@ -94,7 +97,7 @@ class VectorQuantiser(nn.Module):
         self.updates += 1
 
     def _pick(self, vectors: Tensor, n: int) -> Tensor:
-        """`n` vectors of the whole batch, the same on all processes: the draw depends on the number of updates alone."""
+        """`n` vectors of the batch of all processes, the same on each of them: the draw depends only on the number of updates."""
         rows = single_at_least(gather_rows(vectors).permute(0, 2, 3, 1).flatten(0, 2))
         generator = torch.Generator().manual_seed(int(self.updates))
         return rows[torch.randint(len(rows), (n,), generator=generator).to(rows.device)]

@@ -12,20 +12,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from lit_models.losses import negative_log_likelihood
+from lit_models.sampling.labels import labels_for
+
 KeyValues = tuple[Tensor, Tensor]
 
 
-def draw(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One draw from each row, (N, K) to (N,); on the CPU, so that a seed means the same on every device."""
+def draw_from(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One draw from each row, (N, K) to (N,); on the CPU, so that a seed gives the same draws on every device."""
     return torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0].to(probabilities.device)
 
 
 class Block(nn.Module):
-    """Causal self-attention and a two-layer perceptron, each behind a LayerNorm, (B, T, width) in and out.
+    """Causal self-attention and a two-layer perceptron, each after a LayerNorm, (B, T, width) in and out.
 
-    No biases, which change nothing but the time, and the exact GELU: its approximation by tanh is slower on a CPU.
-
-    With `past`, keys and values of the tokens before, only the new token is computed.
+    There are no biases: they only cost time. The GELU is exact: its approximation by tanh is slower on a CPU. With `past`, the keys and
+    values of the tokens before, only the new token is computed.
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -48,7 +50,10 @@ class Block(nn.Module):
 
 
 class CodePrior(nn.Module):
-    """Causal transformer over `length` codes out of `n_codes`, given one of `classes` labels."""
+    """Causal transformer over `length` codes out of `n_codes`, given one of `classes` labels.
+
+    It is a `lit_models.contracts.CodeDistribution` over indices (B, length).
+    """
 
     def __init__(
         self, n_codes: int, length: int, classes: int, width: int = 128, layers: int = 3, heads: int = 4, dropout: float = 0.0
@@ -56,7 +61,7 @@ class CodePrior(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"width must be a multiple of heads, got width {width} and heads {heads}")
-        self.length = length
+        self.length, self.classes = length, classes
         self.embed_class, self.embed_code = nn.Embedding(classes, width), nn.Embedding(n_codes, width)
         self.position = nn.Parameter(torch.empty(length, width).normal_(std=0.02))
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
@@ -73,18 +78,28 @@ class CodePrior(nn.Module):
             tokens, _ = block(tokens)
         return self.head(self.dropout(self.norm(tokens)))
 
+    def log_density(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Log-probability of indices (B, P) given labels (B,), in nats, (B,)."""
+        return -negative_log_likelihood(self(codes, labels), codes)
+
     @torch.no_grad()
-    def sample(self, labels: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Codes of new images of the given classes, (B,) to (B, P), at temperature 1; keys and values are kept, not redone."""
+    def draw(self, n: int, labels: Tensor | int | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Indices of `n` new images, (n, P), at temperature 1. Without labels all classes are equally likely.
+
+        Keys and values of earlier positions are kept, and not computed again.
+        """
+        asked = labels_for(n, labels, self.classes)
+        if asked is None:
+            asked = torch.randint(self.classes, (n,), generator=generator)
         training = self.training
-        self.eval()  # a prior that drops units out draws scribbles
+        self.eval()  # with dropout the prior would draw scribbles
         caches: list[KeyValues | None] = [None] * len(self.blocks)
-        token, codes = self.embed_class(labels)[:, None], []
+        token, codes = self.embed_class(asked.to(self.position.device))[:, None], []
         for position in range(self.length):
             token = token + self.position[position]
             for layer, block in enumerate(self.blocks):
                 token, caches[layer] = block(token, caches[layer])
-            codes.append(draw(self.head(self.norm(token[:, 0])).softmax(dim=-1), generator))
+            codes.append(draw_from(self.head(self.norm(token[:, 0])).softmax(dim=-1), generator))
             token = self.embed_code(codes[-1])[:, None]
         self.train(training)
         return torch.stack(codes, dim=1)

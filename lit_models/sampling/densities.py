@@ -1,11 +1,12 @@
-r"""How to sample an autoencoder: densities fitted after training to the codes of training images.
+r"""Densities over codes, fitted after training to the codes of training images: how an autoencoder is sampled.
 
-A decoder makes images of any code; which codes have images is known only by looking where those of training images lie (Ghosh et al.,
-From Variational to Deterministic Autoencoders, 2020, section 3, https://arxiv.org/abs/1903.12436: ex-post density estimation).
+A decoder makes images of any code. Which codes have images is known only from where the codes of training images lie (ex-post density
+estimation: Ghosh et al., From Variational to Deterministic Autoencoders, 2020, section 3, https://arxiv.org/abs/1903.12436).
 
-All six are mixtures of Gaussians, :math:`p(z) = \sum_k w_k N(z; m_k, F_k F_k^T)`: `normal` is one fixed component, `gaussian` one
-with the codes' mean and covariance, `class_gaussian` one a class, `gmm` and `class_gmm` several fitted by expectation maximisation, over
-all and in each class, `kde` a small one around each code. Those named for the class can be asked for one.
+All six are mixtures of Gaussians, :math:`p(z) = \sum_k w_k N(z; m_k, F_k F_k^T)`. `normal` is one fixed component. `gaussian` is one with
+the codes' mean and covariance, and `class_gaussian` is one per class. `gmm` and `class_gmm` are several components, fitted by expectation
+maximisation over all codes and within each class. `kde` has a small component around each code. Those that are named for the class take
+labels.
 """
 
 import math
@@ -19,39 +20,51 @@ from sklearn.model_selection import ShuffleSplit
 from threadpoolctl import threadpool_limits
 from torch import Generator, Tensor
 
-from lit_models.sampling.labels import check_labels
+from lit_models.sampling.labels import labels_for
 
 DensityName = Literal["normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde"]
-COMPONENTS, COMPONENTS_OF_A_CLASS = 20, 4
+DENSITIES: dict[str, int | None] = {name: 10 if name.startswith("class_") else None for name in get_args(DensityName)}  # labels it takes
+COMPONENTS, COMPONENTS_PER_CLASS = 20, 4
 BANDWIDTHS = (0.1, 0.15, 0.2, 0.3, 0.4)  # of the kernel, in standard deviations of the codes
 
 
-class LatentDensity:
-    """A mixture of K Gaussians over codes of D numbers, in float64.
+class CodeDensity:
+    """A mixture of K Gaussians over codes of D numbers, in float64: a `lit_models.contracts.CodeDistribution`.
 
     Args:
         weights: (K,), summing to 1.
         means: (K, D).
         factors: Lower triangular F, (K, D, D), or (1, D, D) if all components share it.
-        classes: The class of each component, (K,), where it has one.
+        component_classes: The class of each component, (K,), or None if components have no class.
     """
 
-    def __init__(self, weights: Tensor, means: Tensor, factors: Tensor, classes: Tensor | None = None) -> None:
-        self.weights, self.means, self.factors, self.classes = weights, means, factors, classes
+    def __init__(self, weights: Tensor, means: Tensor, factors: Tensor, component_classes: Tensor | None = None) -> None:
+        self.weights, self.means, self.factors, self.component_classes = weights, means, factors, component_classes
 
-    def draw(self, n: int, labels: Tensor | None = None, generator: Generator | None = None) -> Tensor:
-        """`n` codes, (n, D), or one a label; ValueError for labels where components have no class."""
-        check_labels(n, labels, None if self.classes is None else 10)
-        if labels is None or self.classes is None:
+    @property
+    def classes(self) -> int | None:
+        return None if self.component_classes is None else 10
+
+    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
+        """`n` codes, (n, D), or one per label.
+
+        Raises:
+            ValueError: For labels where components have no class, and for a class that has no component.
+        """
+        labels = labels_for(n, labels, self.classes)
+        if labels is None or self.component_classes is None:
             chosen = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         else:
-            chosen = torch.multinomial(self.weights * (self.classes == labels.cpu()[:, None]), 1, generator=generator)[:, 0]
+            own = self.component_classes == labels[:, None]  # (n, K)
+            if not own.any(dim=1).all():
+                raise ValueError(f"no training image of class {int(labels[~own.any(dim=1)][0])} has a code: ask for another class")
+            chosen = torch.multinomial(self.weights * own, 1, generator=generator)[:, 0]
         noise = torch.randn(n, self.means.shape[1], 1, generator=generator, dtype=torch.float64)
         factors = self.factors[chosen] if len(self.factors) > 1 else self.factors
         return self.means[chosen] + (factors @ noise)[..., 0]
 
-    def log_density(self, codes: Tensor) -> Tensor:
-        """Nats of each code, (N, D) to (N,): comparable between densities of one model, not between models."""
+    def log_density(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Nats per code, (N, D) to (N,), of the whole mixture. Comparable between densities of one model, not between models."""
         inverse = torch.linalg.inv(self.factors)
         centres = (inverse @ self.means[..., None])[..., 0]
         weights = self.weights.log() - torch.linalg.slogdet(self.factors).logabsdet - 0.5 * codes.shape[1] * math.log(2 * math.pi)
@@ -65,23 +78,25 @@ def _squared_distances(codes: Tensor, inverse: Tensor, centres: Tensor) -> Tenso
     return (torch.cdist(white[0], centres) if len(white) == 1 else torch.linalg.vector_norm(white - centres[:, None], dim=2).T).square()
 
 
-def standard_normal(width: int) -> LatentDensity:
+def standard_normal(width: int) -> CodeDensity:
     """The density `normal` over codes of `width` numbers."""
     zeros, unit = torch.zeros(1, width, dtype=torch.float64), torch.eye(width, dtype=torch.float64)
-    return LatentDensity(torch.ones(1, dtype=torch.float64), zeros, unit[None])
+    return CodeDensity(torch.ones(1, dtype=torch.float64), zeros, unit[None])
 
 
-def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> LatentDensity:
-    """Fit to codes (N, D) and labels (N,), mixtures by scikit-learn.
+def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> CodeDensity:
+    """A density fitted to codes (N, D) and labels (N,); mixtures are fitted by scikit-learn.
 
-    The codes are whitened first, so that their scale does not matter, and directions in which they hardly vary get a floor: a
+    The codes are whitened first, so that their scale does not matter. Directions in which they hardly vary get a floor, so that a
     covariance that is not positive definite has a factor too.
 
     Raises:
-        ValueError: If there is no density of that name.
+        ValueError: If there is no density of this name, or if it needs labels and none are known.
     """
-    if name not in get_args(DensityName):
-        raise ValueError(f"latent_density must be one of {', '.join(get_args(DensityName))}, got {name!r}")
+    if name not in DENSITIES:
+        raise ValueError(f"sampler must be one of {', '.join(DENSITIES)}, got {name!r}")
+    if name.startswith("class_") and (labels < 0).any():
+        raise ValueError(f"sampler {name} expected codes of labelled images, got images without labels: draw from gmm")
     codes = codes.double()
     n, width = codes.shape
     if name == "normal":
@@ -89,8 +104,8 @@ def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> LatentDensi
     centre, factor = codes.mean(dim=0), _factor(_covariance(codes))
     white = torch.linalg.solve_triangular(factor, (codes - centre).T, upper=False).T
     if name == "kde":
-        return LatentDensity(torch.full((n,), 1 / n, dtype=torch.float64), codes, _bandwidth(white) * factor[None])
-    components = {"gaussian": 1, "class_gaussian": 1, "gmm": COMPONENTS, "class_gmm": COMPONENTS_OF_A_CLASS}[name]
+        return CodeDensity(torch.full((n,), 1 / n, dtype=torch.float64), codes, _bandwidth(white) * factor[None])
+    components = {"gaussian": 1, "class_gaussian": 1, "gmm": COMPONENTS, "class_gmm": COMPONENTS_PER_CLASS}[name]
     groups = labels.unique() if name.startswith("class_") else [None]
     parts = []
     for group in groups:
@@ -99,26 +114,26 @@ def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> LatentDensi
         parts.append((len(own) / n * fitted[0], *fitted[1:], torch.full((len(fitted[0]),), -1 if group is None else int(group))))
     weights, means, covariances, classes = (torch.cat(part) for part in zip(*parts, strict=True))
     factors = factor @ torch.stack([_factor(covariance) for covariance in covariances])
-    return LatentDensity(weights, means @ factor.T + centre, factors, classes if name.startswith("class_") else None)
+    return CodeDensity(weights, means @ factor.T + centre, factors, classes if name.startswith("class_") else None)
 
 
 def _mixture(white: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, means and covariances; fewer components where each would have less than three codes a dimension."""
+    """Weights, means and covariances; fewer components where each would have less than three codes per dimension."""
     n, width = white.shape
     components = min(components, n // (3 * width))
     if components <= 1:
         return torch.ones(1, dtype=torch.float64), white.mean(dim=0, keepdim=True), _covariance(white)[None]
-    with warnings.catch_warnings(), threadpool_limits(1):  # on small arrays the threads of torch, OpenMP and BLAS only fight
+    with warnings.catch_warnings(), threadpool_limits(1):  # on small arrays, threads of torch, OpenMP and BLAS slow each other down
         warnings.simplefilter("ignore", ConvergenceWarning)
-        # Half the rounds that a tolerance of 0.001 takes, for 0.02 nats of held-out codes.
+        # This tolerance takes half the rounds of the default 0.001, and costs 0.02 nats of held-out codes.
         fitted = GaussianMixture(components, tol=3e-3, reg_covar=1e-4, random_state=0).fit(white.numpy())
     return tuple(torch.from_numpy(part) for part in (fitted.weights_, fitted.means_, fitted.covariances_))
 
 
 def _bandwidth(white: Tensor) -> float:
-    """Of BANDWIDTHS the one with which kernels around the other codes know some 500 held-out ones best."""
+    """The one of BANDWIDTHS that gives 500 held-out codes (a fifth, if there are fewer) the highest log-likelihood."""
     others, held_out = next(ShuffleSplit(1, test_size=min(500, len(white) // 5), random_state=0).split(white))
-    # Once for all bandwidths; a search tree is of no use in many dimensions.
+    # The distances serve all bandwidths. A search tree is of no use in many dimensions.
     distances = torch.cdist(white[held_out].float(), white[others].float()).square()
 
     def log_density(bandwidth: float) -> float:

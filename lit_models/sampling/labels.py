@@ -1,17 +1,24 @@
-"""The labels that `sample` is given."""
+"""The labels that `sample` accepts."""
 
+import torch
 from torch import Tensor
 
 
-def check_labels(n: int, labels: Tensor | None, classes: int | None) -> None:
-    """ValueError unless there are `n` labels below `classes`, or none."""
+def labels_for(n: int, labels: Tensor | int | list[int] | None, classes: int | None) -> Tensor | None:
+    """`n` labels on the CPU, (n,), or None if none are given; one integer stands for all `n`.
+
+    Raises:
+        ValueError: If `n` is below 1, if labels are given and `classes` is None, or if the labels do not fit.
+    """
     if n < 1:
         raise ValueError(f"expected at least one sample, got n={n}")
     if labels is None:
-        return
+        return None
     if classes is None:
-        raise ValueError("this model takes no labels as it stands: leave them out")
-    if labels.shape != (n,):
-        raise ValueError(f"expected {n} labels, one a sample, got shape {tuple(labels.shape)}")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"labels must lie in 0 to {classes - 1}, got {int(labels.min())} to {int(labels.max())}")
+        raise ValueError("this sampler takes no labels: leave them out")
+    found = torch.full((n,), labels) if isinstance(labels, int) else torch.as_tensor(labels).cpu()
+    if found.shape != (n,):
+        raise ValueError(f"expected {n} labels, one per sample, got shape {tuple(found.shape)}")
+    if found.min() < 0 or found.max() >= classes:
+        raise ValueError(f"labels must lie in 0 to {classes - 1}, got {int(found.min())} to {int(found.max())}")
+    return found.long()

@@ -1,16 +1,16 @@
-"""What the claims of a study come to: expressions over its measures, each with its interval, beside a threshold.
+"""Decides the claims of a study: expressions over its measures, each with an interval, are compared with thresholds.
 
-An expression is one term, or two joined by ` - ` or ` / `. A term is
+An expression is one term, or two terms joined by ` - ` or ` / `. A term is
 
-    ae.mse                      of the model, or of its main way to be sampled: any column of the table
-    ae:gaussian.valid           of another way
-    ae.centroids.kept@1         of its response to noise of that sigma at the centroids, or .codes. at the codes of images
-    ae.stages.seconds@55000     when so many images had been seen
-    gan.val/accuracy_real       the last value of a curve of its run
-    least(ae:*.fid, vae:*.fid)  the least, or most(...) the greatest, of all that fit a pattern
+    ae.mse                      a column of the table: a value of the model, or of its main sampler
+    ae:gaussian.recognisable    a value of another sampler
+    ae.centroids.kept@1         the response to noise of this sigma at the centroids, or `.codes.` at the codes of images
+    ae.stages.seconds@55000     the value at the first stage that has seen at least this number of images
+    gan.val/accuracy_real       the last value of a curve of the run
+    least(ae:*.fid, vae:*.fid)  the least value of all terms that fit a pattern, or most(...), the greatest
 
-A term is the mean over seeds. Its interval goes from the least seed to the greatest and, for the share of n images, 1.96 standard errors
-beyond; two terms are joined by the ends of their intervals that make it widest.
+The value of a term is the mean over seeds. Its interval goes from the least seed to the greatest; for the share of n images it is 1.96
+standard errors wider on each side. The interval of two joined terms is the widest that the ends of their intervals give.
 """
 
 import fnmatch
@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 
 from lit_models.study.plan import Claim, Plan
 
-SHARES = {"valid", "control", "precision", "reconstruction_valid", "reconstruction_kept", "kept", "probe", "knn", "next"}
-CURVE_IMAGES = 1000  # behind each point of a curve over sigma
+SHARES = {"recognisable", "control", "precision", "reconstruction_recognisable", "reconstruction_kept", "kept", "probe", "knn", "next"}
+CURVE_IMAGES = 1000  # images per point of a curve over sigma
 
 
 class Interval(NamedTuple):
-    """A value, and the least and the greatest that it may be."""
+    """A value with its lower and upper bound."""
 
     value: float
     low: float
@@ -33,11 +33,11 @@ class Interval(NamedTuple):
 
 
 class Unknown(Exception):
-    """An expression that has no value; the message says which part is missing."""
+    """An expression has no value; the message names the part that is missing."""
 
 
 class Measures:
-    """All answers of a study, by system and seed."""
+    """All measures of a study, by system and seed; `samples` is the number of samples behind each share."""
 
     def __init__(self, found: list[dict[str, Any]], samples: int) -> None:
         self.samples = samples
@@ -46,7 +46,7 @@ class Measures:
             self.of.setdefault(each["system"], []).append(each)
 
     def evaluate(self, expression: str) -> Interval:
-        """Unknown, if a term of it has no value."""
+        """The value of an expression and its interval; raises Unknown if a term has no value."""
         match = re.fullmatch(r"(.+?) ([-/]) (.+)", expression)
         if match is None:
             return self._term(expression)
@@ -85,7 +85,7 @@ class Measures:
         return self.of[name]
 
     def _fitting(self, pattern: str) -> list[str]:
-        """Terms `system:sampler.key` that fit a pattern and have a value."""
+        """The terms `system:sampler.key` that fit a pattern and have a value."""
         subject, _, key = pattern.rpartition(".")
         names = [
             f"{system}:{sampler}"
@@ -115,7 +115,7 @@ class Measures:
 
 
 def flat(found: dict[str, Any]) -> dict[str, Any]:
-    """What the table shows of one system and seed on its main row."""
+    """The values of one system and seed on the main row of the table."""
     main: dict[str, Any] = next(iter(found["samplers"].values()), {})
     sigmas = {f"sigma50_{place}": curves["sigma50"] for place, curves in found["responses"].items()}
     train = {"seconds": found["trained"]["seconds"], "images": found["trained"]["images"], "parameters": found["parameters"]}
@@ -123,7 +123,7 @@ def flat(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def decide(claim: Claim, measures: Measures, plan: Plan) -> dict[str, Any]:
-    """A claim with its measures and verdict, as `results.json` has it."""
+    """A claim with its measures and its verdict, in the form of `results.json`."""
     lines, missing = [], []
     for measure in claim.measures:
         line: dict[str, Any] = {"what": measure.what, "compare": measure.compare, "threshold": measure.to, "expression": measure.value}
@@ -135,30 +135,32 @@ def decide(claim: Claim, measures: Measures, plan: Plan) -> dict[str, Any]:
         else:
             line |= found._asdict() | {"holds": _holds(found, measure.compare, measure.to)}
         lines.append(line)
-    decisive = [line for line in lines if line["compare"]]
-    verdicts = {line["holds"] for line in decisive}
+    verdict, why = _verdict(lines)
+    if missing:
+        verdict, why = "not decided", "; ".join(missing)
     if not plan.decided:
         verdict, why = "not decided", f"not decided on {plan.dataset}"
-    elif missing:
-        verdict, why = "not decided", "; ".join(missing)
-    elif verdicts == {True}:
-        verdict, why = "holds", "every measure holds over its whole interval"
-    elif verdicts == {False}:
-        verdict, why = "does not hold", "no measure holds anywhere in its interval"
-    else:
-        verdict, why = (
-            "depends",
-            "; ".join(
-                f"{name}: {', '.join(line['what'] for line in decisive if line['holds'] is kind)}"
-                for name, kind in (("holds", True), ("does not", False), ("within the interval of the threshold", None))
-                if kind in verdicts
-            ),
-        )
     return {"number": claim.number, "text": claim.text, "verdict": verdict, "why": why, "measures": lines}
 
 
+def _verdict(lines: list[dict[str, Any]]) -> tuple[str, str]:
+    """The verdict over the measures that have a threshold, and its reason."""
+    decisive = [line for line in lines if line["compare"]]
+    kinds = {line["holds"] for line in decisive}
+    if kinds == {True}:
+        return "holds", "every measure holds over its whole interval"
+    if kinds == {False}:
+        return "does not hold", "no measure holds anywhere in its interval"
+    parts = [
+        f"{name}: {', '.join(line['what'] for line in decisive if line['holds'] is kind)}"
+        for name, kind in (("holds", True), ("does not hold", False), ("the threshold lies inside the interval", None))
+        if kind in kinds
+    ]
+    return "depends", "; ".join(parts)
+
+
 def _holds(found: Interval, compare: str | None, to: float | None) -> bool | None:
-    """Over the whole interval, nowhere in it, or (None) in a part of it."""
+    """True if the comparison holds over the whole interval, False if it holds nowhere in it, None otherwise."""
     if compare is None or to is None:
         return None
     low, high = (found.low >= to, found.high >= to) if compare == ">=" else (found.high <= to, found.low <= to)

@@ -1,4 +1,4 @@
-"""What computes here, and how fast: seconds are worth nothing without."""
+"""The machine that a study runs on, and its speed: seconds cannot be compared without them."""
 
 import time
 from pathlib import Path
@@ -7,12 +7,12 @@ import torch
 
 
 def machine() -> str:
-    """Processor, threads and the rate of products of two 2048 x 2048 matrices in fp32."""
+    """The processor, its threads, and the rate at which it multiplies 2048 x 2048 matrices in float32."""
     return f"{_processor()}, {torch.get_num_threads()} threads, {matrix_product_rate():.0f} GFLOP/s in fp32 matrix products"
 
 
 def matrix_product_rate(size: int = 2048, times: int = 5) -> float:
-    """GFLOP/s in float32."""
+    """The rate of products of two `size` x `size` matrices in float32, in GFLOP/s."""
     left, right = torch.randn(size, size), torch.randn(size, size)
     for _ in range(3):
         left @ right

@@ -1,19 +1,22 @@
-"""What a study is to do, read from its YAML: systems, budget, and claims with their measures and thresholds."""
+"""The plan of a study, read from a YAML file: systems, budget, and claims with their measures and thresholds."""
 
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lit_models.command.errors import UserError, did_you_mean
 from lit_models.training import configs
 
 
 @dataclass(frozen=True)
 class System:
-    """One model as it is trained: `config` are the words after --config, `options` further words of `lightning fit`.
+    """One model as the study trains it.
 
-    `sampler` is the one of the system's main row, a latent density or a prior; by default the model's own. `tell` is what a reader should
-    know of it.
+    Args:
+        config: Names of configs, as `lightning fit --config` takes them.
+        options: Further arguments of `lightning fit`.
+        sampler: The sampler of the system's main row; by default the model's own default.
+        seeds: Seeds of this system; by default those of the plan.
+        note: A remark for readers of the page.
     """
 
     name: str
@@ -22,14 +25,16 @@ class System:
     options: list[str] = field(default_factory=list)
     sampler: str | None = None
     seeds: list[int] | None = None
-    tell: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A number, and what a claim says of it.
+    """A number that a claim depends on, and its threshold.
 
-    `value` is an expression of `lit_models.study.claims`; `compare` is <= or >= and `to` a number, or both are absent: shown only.
+    Args:
+        value: An expression of `lit_models.study.claims`.
+        compare, to: `<=` or `>=`, and a number. If both are absent, the value is shown only.
     """
 
     what: str
@@ -40,7 +45,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the study that this project follows. It holds if all its measures do, and does not if none does."""
+    """A sentence of the report. It holds if all its measures hold, and does not hold if none does."""
 
     number: int
     text: str
@@ -49,7 +54,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Plan:
-    """See configs/study.yaml, which has a word about each."""
+    """The whole plan; configs/study.yaml explains each key."""
 
     systems: dict[str, System]
     claims: list[Claim]
@@ -67,15 +72,20 @@ class Plan:
     decided: bool = True
 
     def seeds_of(self, system: System) -> list[int]:
-        """The system's own, or those of all."""
+        """The seeds of a system: its own, or those of the plan."""
         return system.seeds or self.seeds
 
 
 def read_plan(file: Path) -> Plan:
-    """UserError, with the place, for a key that is not known or missing and for a value of another kind."""
-    content = configs.read(file)
-    if "extends" in content:  # what the other plan says, but for the keys that stand here
-        content = configs.read(file.parent / content.pop("extends")) | content
+    """The plan in a file.
+
+    A plan may extend another, `extends: NAME`: it has all keys of the other, except for those that it sets itself. The other is looked for
+    next to the plan first, and then among the shipped plans.
+
+    Raises:
+        ValueError: If a key is unknown or missing, or a value is not admissible; the message names the place.
+    """
+    content = _extended(file, [])
     systems = {
         name: _build(System, {"name": name} | (given or {}), f"systems: {name}: in {file}")
         for name, given in content.pop("systems", {}).items()
@@ -86,25 +96,37 @@ def read_plan(file: Path) -> Plan:
         measures = [_build(Measure, measure, place) for measure in given.pop("measures", [])]
         claims.append(_build(Claim, given | {"measures": measures}, place))
     if not systems:
-        raise UserError(f"expected systems: in {file}", "found none", "see configs/study.yaml")
+        raise ValueError(f"expected systems: in {file}\nfound none\nsee configs/study.yaml")
     for claim in claims:
         for measure in claim.measures:
             if (measure.compare is None) != (measure.to is None) or measure.compare not in (None, "<=", ">="):
-                raise UserError(
-                    f"expected compare: '<=' or '>=' with to: NUMBER, or neither, in claim {claim.number} in {file}",
-                    f"got compare: {measure.compare} and to: {measure.to} for {measure.what!r}",
+                raise ValueError(
+                    f"expected compare: '<=' or '>=' with to: NUMBER, or neither, in claim {claim.number} in {file}\n"
+                    f"got compare: {measure.compare} and to: {measure.to} for {measure.what!r}"
                 )
     if content.get("features", "judge") not in ("judge", "inception"):
-        raise UserError(f"expected features: judge or inception in {file}", f"got {content['features']}")
+        raise ValueError(f"expected features: judge or inception in {file}\ngot {content['features']}")
     return _build(Plan, content | {"systems": systems, "claims": claims}, str(file))
+
+
+def _extended(file: Path, extending: list[Path]) -> dict[str, Any]:
+    """The keys of a plan, and below them those of the plan that it extends."""
+    if file.resolve() in extending:
+        raise ValueError(f"expected extends: in {extending[-1]} to name another plan\ngot {file}, which extends this one")
+    content = configs.read(file)
+    if "extends" not in content:
+        return content
+    other = configs.find(str(content.pop("extends")), folder=file.parent)
+    return _extended(other, [*extending, file.resolve()]) | content
 
 
 def _build(kind: Any, given: dict[str, Any], place: str) -> Any:
     known = {each.name: each for each in fields(kind)}
     for key in given:
         if key not in known:
-            raise UserError(f"expected keys {', '.join(known)} for {place}", f"got {key}", did_you_mean(key, known))
+            lines = [f"expected keys {', '.join(known)} for {place}", f"got {key}", configs.did_you_mean(key, known)]
+            raise ValueError("\n".join(line for line in lines if line))
     missing = [name for name, each in known.items() if each.default is MISSING and each.default_factory is MISSING and name not in given]
     if missing:
-        raise UserError(f"expected {', '.join(missing)} for {place}", "found none")
+        raise ValueError(f"expected {', '.join(missing)} for {place}\nfound none")
     return kind(**given)

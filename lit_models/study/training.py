@@ -1,4 +1,4 @@
-"""Trains what a study lacks: each system once a seed, by `lightning fit` as a user would call it, in a folder of its own."""
+"""Trains each system of a study once per seed, by `lightning fit` in a process and a folder of its own."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from lit_models.training import configs
 
 
 class Failed(Exception):
-    """A training that did not end well; the message is what it last said."""
+    """A training ended with an error; the message is the end of its output."""
 
 
 def folder_of(study: Path, system: System, seed: int) -> Path:
@@ -26,47 +26,47 @@ def run_in(folder: Path) -> Path | None:
 
 
 def trained(folder: Path, system: System, plan: Plan) -> bool:
-    """Whether it has been trained to its end, by these very words."""
+    """Whether the system has been trained to its end with these same settings."""
     done = folder / "done.json"
-    return done.is_file() and json.loads(done.read_text()) == _words(system, plan)
+    return done.is_file() and json.loads(done.read_text()) == _settings(system, plan)
 
 
-def train(study: Path, system: System, seed: int, plan: Plan, root: str | None) -> None:
-    """Train, or go on where a cut has left it; everything it prints is in `fit.log`.
+def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None:
+    """Train a system, or resume its training after an interruption. The output goes to `fit.log`.
 
+    Args:
+        root: Folder of the data. It may be relative, although the training runs in a folder of its own.
     Raises:
-        Failed: With the last lines of it.
+        Failed: With the last lines of the output.
     """
     folder = folder_of(study, system, seed)
     folder.mkdir(parents=True, exist_ok=True)
     overlay = folder / "study_overlay.yaml"
     overlay.write_text(yaml.safe_dump(_overlay(plan)))
-    words = [word for name in (*system.config, str(overlay.resolve())) for word in ("--config", str(configs.find(name)))]
-    words += ["--seed_everything", str(seed), "--data.dataset", plan.dataset, "--data.fallback", "null", *system.options]
-    if root:
-        words += ["--data.root", str(Path(root).resolve())]
+    arguments = [word for name in (*system.config, str(overlay.resolve())) for word in ("--config", str(configs.find(name)))]
+    arguments += ["--seed_everything", str(seed), "--data.dataset", plan.dataset, *system.options]
+    arguments += ["--data.root", str(Path(root).resolve())]
     run = run_in(folder)
     if run is not None and (run / "checkpoints" / "last.ckpt").is_file():
-        words += ["--ckpt_path", str((run / "checkpoints" / "last.ckpt").resolve())]
+        arguments += ["--ckpt_path", str((run / "checkpoints" / "last.ckpt").resolve())]
     environment = dict(os.environ)
-    if "MNIST_ROOT" in environment:  # it may be relative, and the training has a folder of its own
-        environment["MNIST_ROOT"] = str(Path(environment["MNIST_ROOT"]).resolve())
     environment["PYTHONPATH"] = os.pathsep.join([str(configs.SHIPPED.parent), environment.get("PYTHONPATH", "")])
     with (folder / "fit.log").open("w") as log:
-        command = [sys.executable, "-m", "lit_models", "fit", *words]
+        command = [sys.executable, "-m", "lit_models", "fit", *arguments]
         code = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
-    said = [line for line in (folder / "fit.log").read_text().splitlines() if line.strip()]
-    if code and not any("--trainer.max_epochs above" in line for line in said):  # it had been trained to its end already
-        raise Failed(" | ".join(said[-3:]) or f"exit code {code}")
-    (folder / "done.json").write_text(json.dumps(_words(system, plan)))
+    output = [line for line in (folder / "fit.log").read_text().splitlines() if line.strip()]
+    if code and not any("--trainer.max_epochs above" in line for line in output):  # fit refuses to resume a training that is complete
+        raise Failed(" | ".join(output[-3:]) or f"exit code {code}")
+    (folder / "done.json").write_text(json.dumps(_settings(system, plan)))
 
 
-def _words(system: System, plan: Plan) -> list[str]:
+def _settings(system: System, plan: Plan) -> list[str]:
+    """The settings that decide whether a system has to be trained again."""
     return [*system.config, *system.options, plan.dataset, str(plan.budget_minutes)]
 
 
 def _overlay(plan: Plan) -> dict[str, object]:
-    """What the study adds to a config: snapshots, and an end to its time."""
+    """What the study adds to a config: snapshots and a time limit."""
     seconds = round(plan.budget_minutes * 60)
     snapshots = {"class_path": "callbacks.Snapshots", "init_args": {"at_images": plan.at_images}}
     limit = f"00:{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -5,25 +5,21 @@ from typing import Protocol
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from lit_models.contracts import HasImages
+from lit_models.training.fixed_images import training_images
 
 
-class Fitted(Protocol):
-    """State is in buffers; `fitted` says whether it is there."""
+class FittedBeforeTraining(Protocol):
+    """Its state is in buffers; `fitted` says whether it has been fitted."""
 
     fitted: Tensor
 
 
-def images_to_fit(part: Fitted, trainer: Trainer) -> tuple[Tensor, Tensor] | None:
+def images_to_fit(part: FittedBeforeTraining, trainer: Trainer) -> tuple[Tensor, Tensor | None] | None:
     """Training images and labels, or None where nothing is to be fitted.
 
-    That is on all processes but the first, for DDP hands the buffers on, and where weights to go on from hold a fit.
-
-    Raises:
-        TypeError: If the data module has no `images(split)`.
+    Nothing is fitted on processes other than the first, because DDP broadcasts the buffers, and nothing if the weights come from a
+    checkpoint, because they hold a fit.
     """
     if part.fitted or trainer.ckpt_path or not trainer.is_global_zero:
         return None
-    if not isinstance(trainer.datamodule, HasImages):
-        raise TypeError(f"{type(part).__name__} needs a data module with `images(split)`, to be fitted to its training images")
-    return trainer.datamodule.images("train")
+    return training_images(trainer)

@@ -1,4 +1,4 @@
-"""What models log."""
+"""How models log their loss terms."""
 
 from collections.abc import Mapping
 
@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 def log_terms(module: LightningModule, stage: str, terms: Mapping[str, Tensor], images: int) -> None:
-    """`module.log_dict` of a batch's terms as `stage/term`: in training as they are, in evaluation for means over images and processes.
+    """Log the terms of a batch of `images` images as `stage/term`.
 
-    Training logs only on the steps that Lightning passes on to the loggers (`log_every_n_steps`): its bookkeeping takes half a
-    millisecond a value, and on all steps would add a fifteenth to the time of the autoencoder's. The newest terms of training are in
-    `module.last_terms`.
+    Training values are logged as they are; evaluation values are averaged over images and processes. Training values are logged only at
+    the steps that Lightning passes on to the loggers (`log_every_n_steps`) and at the last step of an epoch, because Lightning takes half
+    a millisecond per value. The newest training values are in `module.last_terms`.
     """
+    trainer = module._trainer
     if stage == "train":
         module.last_terms = getattr(module, "last_terms", {}) | {name: value.detach() for name, value in terms.items()}
-    if stage != "train" or module._trainer is None or module.trainer._logger_connector.should_update_logs:
-        # Lightning averages the sizes that processes weigh with as whole numbers: 72 and 71 images would count as 2 x 71.
-        processes = 1 if stage == "train" or module._trainer is None else module.trainer.world_size
-        module.log_dict(
-            {f"{stage}/{name}": value for name, value in terms.items()}, sync_dist=stage != "train", batch_size=images * processes
-        )
+        if trainer is not None and not (trainer._logger_connector.should_update_logs or trainer.is_last_batch):
+            return
+    # Lightning rounds the weights of processes to whole numbers: 72 and 71 images would count as 2 x 71.
+    processes = 1 if stage == "train" or trainer is None else trainer.world_size
+    module.log_dict({f"{stage}/{name}": value for name, value in terms.items()}, sync_dist=stage != "train", batch_size=images * processes)

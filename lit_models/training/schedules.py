@@ -1,6 +1,7 @@
-"""Learning-rate schedules as functions of the step; their length stands in the config, not in the trainer.
+"""Learning-rate schedules as functions of the step.
 
-A run can therefore be stopped and prolonged: past its end a schedule stays at its floor.
+The length of a schedule is an argument of the model, or the length of the training as it was asked for at its first start. It is stored in
+the checkpoint, so that a run can be stopped, resumed and prolonged: past its end a schedule stays at its floor.
 """
 
 import math
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -22,17 +24,49 @@ def warmup_cosine(step: int, steps: int, warmup: int = 100) -> float:
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def adam(parameters: Iterable[nn.Parameter], lr: float, steps: int, betas: tuple[float, float] = (0.9, 0.95)) -> Any:
-    """Adam under `warmup_cosine`, one step of the schedule a batch: what `configure_optimizers` returns."""
+class WarmupCosine:
+    """`warmup_cosine` from step `start` on, and 0 before it; 0 again after `steps` more if it `ends`.
+
+    LambdaLR stores the attributes of such an object in the checkpoint, and restores them. `steps` None waits to be restored.
+    """
+
+    def __init__(self, steps: int | None, start: int = 0, ends: bool = False) -> None:
+        self.steps, self.start, self.ends = steps, start, ends
+
+    def __call__(self, step: int) -> float:
+        steps = self.steps or 0
+        if step < self.start or (self.ends and step >= self.start + steps):
+            return 0.0
+        return warmup_cosine(step - self.start, steps)
+
+
+def training_steps(module: LightningModule) -> int | None:
+    """The number of steps of the training as the Trainer has been asked for it; None on resume, where the checkpoint knows it.
+
+    Raises:
+        ValueError: If the training has no end.
+    """
+    trainer = module.trainer
+    if trainer.ckpt_path:  # Lightning would drop the state of the loader (its issue 20550)
+        return None
+    steps = trainer.estimated_stepping_batches
+    if not math.isfinite(steps) or steps < 1:
+        raise ValueError(
+            f"expected a training of finite length for the learning rate, got {steps} steps: set max_epochs, or the model's steps"
+        )
+    return int(steps)
+
+
+def adam(parameters: Iterable[nn.Parameter], lr: float, steps: int | None, betas: tuple[float, float] = (0.9, 0.95)) -> Any:
+    """Adam under `WarmupCosine`, with one step of the schedule per batch: what `configure_optimizers` returns."""
     optimizer = torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True)
-    schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, steps))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": LambdaLR(optimizer, WarmupCosine(steps)), "interval": "step"}}
 
 
 def set_base_rates(schedule: LambdaLR, rates: list[float]) -> None:
-    """Give the groups of a schedule's optimiser these learning rates, times its factor at the step where it stands.
+    """Give the groups of a schedule's optimiser these learning rates, times its factor at the current step.
 
-    An optimiser that is restored from a checkpoint brings those with which it was saved.
+    An optimiser that is restored from a checkpoint keeps the learning rates with which it was saved.
     """
     schedule.base_lrs = list(rates)
     for group, rate, factor in zip(schedule.optimizer.param_groups, rates, schedule.lr_lambdas, strict=True):

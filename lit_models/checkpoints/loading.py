@@ -1,0 +1,79 @@
+"""The model of a checkpoint."""
+
+import inspect
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule
+
+from lit_models import MODELS
+from lit_models.checkpoints.atomic_io import read_checkpoint
+from lit_models.checkpoints.runs import find_checkpoint
+
+
+class UnknownClass(ValueError):
+    """A checkpoint of a class that is none of ours. A class path inside a file is never imported unless the user has named it."""
+
+
+def load(path: str | Path, model: type[LightningModule] | None = None) -> LightningModule:
+    """The trained model of a run folder, a folder of runs (its newest), or a checkpoint file: on the CPU, in evaluation mode.
+
+    Args:
+        model: The class, for a model of your own.
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        CheckpointError: If the file is damaged.
+        UnknownClass: If it is none of our models, and no class is given.
+        ValueError: If the file does not fit the class, or was saved before the first training step.
+    """
+    checkpoint, passed_over = find_checkpoint(Path(path))
+    for message in passed_over:
+        warnings.warn(message, stacklevel=2)
+    return open_checkpoint(checkpoint, model)[0]
+
+
+def open_checkpoint(checkpoint: Path, model: type[LightningModule] | None = None) -> tuple[LightningModule, dict[str, Any]]:
+    """The model of a checkpoint file, and all that the file holds."""
+    saved = read_checkpoint(checkpoint)
+    if saved.get("global_step") == 0:
+        raise ValueError(f"expected a model that has been trained\ngot {checkpoint}, saved before its first step\nresume it with fit")
+    model = model or class_of(saved, checkpoint)
+    found = model(**arguments_of(model, saved))
+    try:
+        found.load_state_dict(saved["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"expected weights of {type(found).__name__} in {checkpoint}\n{str(error).splitlines()[-1].strip()[:300]}"
+        ) from error
+    return found.eval(), saved
+
+
+def class_of(saved: dict[str, Any], checkpoint: Path) -> type[LightningModule]:
+    """One of our models: the one that the run names or, for the checkpoint of a plain Trainer, the one that takes its arguments."""
+    named = saved.get("run", {}).get("model")
+    if named is None:
+        fitting = [path for path in MODELS.values() if parameters_of(imported(path)) == saved.get("hyper_parameters", {}).keys()]
+        named = fitting[0] if len(fitting) == 1 else None
+    if named not in MODELS.values():
+        raise UnknownClass(f"expected one of our models in {checkpoint}\ngot {named or 'a class that the file does not name'}")
+    return imported(named)
+
+
+def arguments_of(model: type[LightningModule], saved: dict[str, Any]) -> dict[str, Any]:
+    """Those hyperparameters of a checkpoint that the constructor takes: a subclass may have saved its parent's too."""
+    hyper_parameters = saved.get("hyper_parameters", {})
+    kinds = {parameter.kind for parameter in inspect.signature(model).parameters.values()}
+    if inspect.Parameter.VAR_KEYWORD in kinds:
+        return dict(hyper_parameters)
+    return {name: value for name, value in hyper_parameters.items() if name in parameters_of(model)}
+
+
+def parameters_of(model: type[LightningModule]) -> set[str]:
+    return set(inspect.signature(model).parameters)
+
+
+def imported(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)

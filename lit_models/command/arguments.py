@@ -1,0 +1,57 @@
+"""The arguments of the commands that work on a run: `test`, `predict`, `sample`, `judge` and `study`."""
+
+import argparse
+import math
+from pathlib import Path
+from typing import NoReturn
+
+from lit_models.command.errors import UserError
+from lit_models.training.configs import did_you_mean
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in three lines."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [option for action in self._actions for option in action.option_strings]
+        word = next((word.split("=")[0].rstrip(":") for word in message.split() if word.startswith("--")), message)
+        hint = did_you_mean(word, known) if word not in known else ""
+        raise UserError(f"expected {self.prog} CKPT|RUN [options]", f"got {message}", hint or f"see {self.prog} --help")
+
+
+def run_parser(command: str, description: str) -> Parser:
+    options = Parser(prog=f"lightning {command}", description=description)
+    options.add_argument("run", metavar="CKPT|RUN", help="a checkpoint file, a run folder or a folder of runs")
+    options.add_argument(
+        "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module of the run's own model or data class"
+    )
+    return options
+
+
+def finite(word: str) -> float:
+    """A number for argparse, which shows the message of an ArgumentTypeError."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f"expected a finite number of at least 0, got {word!r}")
+    return value
+
+
+def whole(least: int) -> type:
+    """A whole number of at least `least`, for argparse."""
+
+    def parse(word: str) -> int:
+        if not word.lstrip("-").isdigit() or int(word) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {word!r}")
+        return int(word)
+
+    return parse  # type: ignore[return-value]
+
+
+def check_output(output: Path, suffixes: tuple[str, ...]) -> None:
+    if output.suffix not in suffixes:
+        raise UserError(f"--output expected a file ending in {' or '.join(suffixes)}", f"got {output}")
+    if not output.parent.is_dir():
+        raise UserError("--output expected a file in a folder that exists", f"got {output}", f"make {output.parent} first")

@@ -1,0 +1,24 @@
+"""`lightning board`: TensorBoard on this machine with the images of every epoch; by default it keeps ten of them."""
+
+import sys
+from pathlib import Path
+
+from lit_models.command.errors import UserError
+
+
+def run(command: str, arguments: list[str]) -> int:
+    """Further options go to TensorBoard. It runs in this process, so that it ends when this process is ended."""
+    folder = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "logs"
+    if not Path(folder).is_dir():
+        raise UserError("expected a folder of runs", f"got {folder!r}, which is not there", "train first: lightning fit --config vqvae")
+    options = ["--logdir", folder, "--host", "127.0.0.1", "--samples_per_plugin", "images=500", "--reload_multifile", "true"]
+    sys.argv = ["tensorboard", *options, *arguments]
+    from tensorboard.main import run_main
+
+    try:
+        run_main()
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

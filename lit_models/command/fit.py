@@ -1,0 +1,82 @@
+"""`lightning fit` and `lightning validate`: configs by name without torch, then LightningCLI, and errors in three lines."""
+
+import errno
+import os
+import re
+import sys
+from pathlib import Path
+
+from lit_models.command.errors import UserError, explain, explained
+from lit_models.command.own_classes import add_to_path, check_class_paths, take_imports
+from lit_models.command.run_folders import PASSED_ON, discard
+from lit_models.training import configs
+from lit_models.training.configs import did_you_mean
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+ASKS = ("--help", "-h", "--print_config", "--model.help", "--data.help")
+
+
+def run(command: str, arguments: list[str]) -> int:
+    """Look the configs up before anything heavy is imported, then hand over to LightningCLI."""
+    with explained():
+        files, arguments = configs.take_configs(arguments)
+        asks = any(word.startswith(ASKS) for word in arguments)
+        if not files and not asks and not any(word.startswith("--model") for word in arguments):
+            raise UserError(
+                f"expected lightning {command} --config NAME", "got no config", "lightning configs lists them; vqvae is a good start"
+            )
+        name = configs.run_name(files) if files else "run"
+        add_to_path(Path.cwd(), *(file.parent for file in files))
+        check_class_paths(files, arguments, take_imports(arguments))
+    sys.argv = [sys.argv[0], command, *arguments]  # Lightning starts further processes with these words
+
+    from lit_models.command.cli import Command
+    from lit_models.command.run_record import RunRecord
+
+    RunRecord.begun, RunRecord.claimed = False, None
+    passed_on = os.environ.get(PASSED_ON)
+    try:
+        Command.start(name)
+    except BaseException as error:
+        if RunRecord.claimed and not RunRecord.begun:
+            discard(RunRecord.claimed)
+        explanation = explain_stop(error) or (None if RunRecord.begun else explain(error))
+        if explanation is None or explanation is error:
+            raise
+        raise explanation from error
+    finally:
+        if passed_on is None:
+            os.environ.pop(PASSED_ON, None)
+    return 0
+
+
+def explain_stop(error: BaseException) -> UserError | None:
+    """The end of a run that had begun, in three lines, if its user can mend it; a traceback is better for all else."""
+    from callbacks.stop_when_not_finite import NotFinite
+
+    if isinstance(error, NotFinite):
+        return UserError("expected losses, gradients, weights and buffers to be finite", *str(error).split(": ", 1))
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return UserError(
+            f"expected access to {error.filename or 'the disk'}, and room on it",
+            f"got {error.strerror}",
+            "files written before are whole: make room or give access, then resume with --ckpt_path last",
+        )
+    return explain_metric(str(error))
+
+
+def explain_metric(message: str) -> UserError | None:
+    """The name of a metric that a callback or a schedule monitors and that is not logged."""
+    found = (
+        re.search(r"metric `([^`]+)` which is not available.*following: (.+)", message, flags=re.DOTALL)
+        or re.search(r"monitor='([^']+)'\) could not find the monitored key.*: \[(.+?)\]", message, flags=re.DOTALL)
+        or re.search(r"metric (\S+) which is not available. Available metrics are: \[(.*?)\]", message, flags=re.DOTALL)
+    )
+    if found is None:
+        return None
+    known = [name for name in re.findall(r"[`']([^`']+)[`']", found[2]) if "/" in name]
+    alike = next((name for name in known if name.replace("/", "_") == found[1]), None)
+    remedy = f"did you mean {alike}?" if alike else did_you_mean(found[1], known)
+    return UserError(
+        f"expected a metric that is logged: {', '.join(known)}", f"got {found[1]}", f"{remedy} then resume with --ckpt_path last"
+    )

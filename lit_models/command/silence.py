@@ -1,0 +1,12 @@
+"""Silence for messages on which nobody at the terminal can act."""
+
+import logging
+import warnings
+
+
+def silence() -> None:
+    """Lightning's tips, messages between torch and Lightning, and Lightning's warning about a folder in which a run is resumed."""
+    for logger in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

@@ -1,0 +1,156 @@
+"""`lightning test`: all measures of a model on the test images, next to what real images have."""
+
+from __future__ import annotations
+
+import math
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lit_models.command.arguments import run_parser, whole
+from lit_models.command.errors import UserError, explained
+from lit_models.command.run_folders import checkpoint_of
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningDataModule, LightningModule
+
+    from lit_models.command.opened_run import OpenedRun
+
+
+def run(command: str, arguments: list[str]) -> int:
+    options = run_parser("test", "Measure a model on the official test images.")
+    options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
+    options.add_argument("--samples", type=whole(0), default=10_000, metavar="N", help="number of samples (10000); 0 leaves them out")
+    options.add_argument("--sampler", metavar="NAME", help="what codes are drawn from; by default the model's own sampler")
+    options.add_argument("--draws", type=whole(1), metavar="N", help="nats of 1,000 test images by N draws each (VAE; 5000 is usual)")
+    given = options.parse_args(arguments)
+    checkpoint = checkpoint_of(given.run)
+    if given.samples and given.samples < 100:
+        raise UserError("--samples expected at least 100, or 0", f"got {given.samples}")
+    from lit_models.checkpoints.runs import run_of
+    from lit_models.command.opened_run import OpenedRun
+    from lit_models.command.silence import silence
+    from lit_models.contracts import HasLogWeights
+
+    silence()
+    with explained():
+        opened = OpenedRun(checkpoint, given.imports)
+        if given.draws and not isinstance(opened.model, HasLogWeights):
+            remedy = "leave --draws out"
+            raise UserError("--draws expected a model whose likelihood can be sampled, a VAE", f"got {type(opened.model).__name__}", remedy)
+        data = opened.data(given.root)
+        print(f"{checkpoint} on the {len(data.images('test')[0])} test images of {opened.dataset}")
+        _print_losses(opened.model, data, checkpoint)
+        values = measure(opened, data, given)
+        folder = run_of(checkpoint)
+        if folder is not None:
+            _log_headlines(folder, values, opened.saved["global_step"])
+    return 0
+
+
+def _print_losses(model: LightningModule, data: LightningDataModule, checkpoint: Path) -> None:
+    """What the model's own `test_step` logs."""
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.utilities.model_helpers import is_overridden
+
+    from callbacks import CodebookUsage, SeedEachStep
+    from lit_models.contracts import HasCodebook
+
+    if not is_overridden("test_step", model):
+        return
+    usage = [CodebookUsage()] if isinstance(model, HasCodebook) else []
+    trainer = Trainer(
+        accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
+        use_distributed_sampler=False, callbacks=[SeedEachStep(), *usage], default_root_dir=str(checkpoint.parent),
+    )  # fmt: skip
+    trainer.test(model, datamodule=data, verbose=False)
+    for name, value in sorted(trainer.callback_metrics.items()):
+        print(f"{name:22} {float(value):.6g}")
+
+
+def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
+    """Print all measures of a model on its test images, and return them by name.
+
+    `given` has `samples`, their number (0 leaves them out), `draws` of the likelihood, and `sampler`.
+    """
+    from lit_models.contracts import HasLogWeights, HasWholeData
+    from lit_models.evaluation.judge import judge_of
+    from lit_models.evaluation.measure import (
+        Yardstick,
+        draw,
+        measure_codes,
+        measure_reconstructions,
+        measure_responses,
+        samplers_of,
+        seconds_per_1000_samples,
+    )
+
+    model, values = opened.model, dict[str, Any]()
+    whole_data = data.whole() if isinstance(data, HasWholeData) else data
+    found = judge_of(opened.dataset, whole_data)
+    judge = found[0] if found else None
+    print(f"judge    {f'sha256 {judge.sha256[:12]}' if judge else f'none for {opened.dataset}: measures that need one are n/a'}")
+    yardstick = Yardstick(whole_data, judge, given.samples or 1000)
+    samplers = samplers_of(model)
+    if given.samples and samplers:
+        sampler = given.sampler or next(iter(samplers))
+        if sampler not in samplers:
+            raise UserError(f"--sampler expected one of {', '.join(samplers)}", f"got {sampler}")
+        drawn, asked = draw(model, yardstick.n, sampler)
+        values |= attempt(lambda: yardstick.quality(drawn, asked), "samples")
+        values |= {"sample_seconds": seconds_per_1000_samples(model, sampler)}
+        real = attempt(yardstick.floor, "real images")
+        _print(f"{yardstick.n} samples (sampler {sampler}), and as many training images, against test images", values, real)
+    test = data.images("test")
+    codes = (
+        measure_codes(model, test[0], test[1], given.draws)
+        if given.draws
+        else attempt(lambda: measure_codes(model, test[0], test[1]), "codes")
+    )
+    codes |= attempt(lambda: measure_reconstructions(model, yardstick), "reconstructions")
+    for place, curves in attempt(lambda: measure_responses(model, yardstick), "noise").items():
+        codes |= {f"sigma50_{place}": math.nan if curves["sigma50"] is None else curves["sigma50"]}
+        print(f"noise at {place}, sigma in {curves['unit']}: " + " ".join(f"{sigma:>6g}" for sigma in curves["sigmas"]))
+        for name in ("recognisable", "kept", "sharpness", "change"):
+            print(f"  {name:20} " + " " * (len(place) + len(curves["unit"])) + " ".join(f"{value:6.3f}" for value in curves[name]))
+    if codes:
+        _print("codes and likelihood on test images", codes, {})
+    if given.draws and isinstance(model, HasLogWeights):
+        print(f"nats: an upper bound, by {given.draws} draws for each of {len(test[0][:1000])} images")
+    return values | codes
+
+
+def attempt(measures: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
+    """The measures, or none and a warning where they cannot be made, as with too few images."""
+    try:
+        return measures()
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"warning  measures of {what} are n/a: {reason}", file=sys.stderr, flush=True)
+        return {}
+
+
+def _print(title: str, values: dict[str, Any], real: dict[str, float]) -> None:
+    print(f"{title}:")
+    for name, value in values.items():
+        print(f"{f'test/{name}':32} {_shown(value):>10}" + (f"   real {_shown(real[name])}" if name in real else ""))
+
+
+def _shown(value: float | list[float]) -> str:
+    if isinstance(value, list):
+        return " ".join(f"{each:.3g}" for each in value)
+    return "n/a" if math.isnan(value) else f"{value:.4g}"
+
+
+def _log_headlines(run: Path, values: dict[str, Any], step: int) -> None:
+    """The headlines go to the run's TensorBoard as `test/...`, where HPARAMS shows them next to the hyperparameters."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    from lit_models.evaluation import HEADLINES
+
+    with SummaryWriter(str(run)) as writer:
+        for name in HEADLINES:
+            if name in values:
+                writer.add_scalar(f"test/{name}", values[name], step)
