@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from lit_models.checkpoints.atomic_io import read_plain_values
+
 ROOT = Path(__file__).parent.parent
 RECORD = Path(__file__).with_name("fingerprints.json")
 STEPS = 60
@@ -57,7 +59,7 @@ def weights_after_training(name: str, options: list[str], checkout: Path) -> dic
         if done.returncode:
             raise RuntimeError(f"{name}: {done.stderr[-2000:]}")
         (file,) = Path(folder).glob("logs/*/*/version_0/checkpoints/last.ckpt")
-        saved = torch.load(file, map_location="cpu", weights_only=True)
+        saved = read_plain_values(file)
     assert saved["global_step"] == STEPS, (name, saved["global_step"])
     return {key: value for key, value in saved["state_dict"].items() if isinstance(value, torch.Tensor)}
 

@@ -36,10 +36,9 @@ from vector_quantize_pytorch import VectorQuantize
 
 from benchmarks.throughput import write_random_mnist
 from datamodules import MNISTDataModule
+from lit_models.checkpoints.loading import load
 from lit_models.command import main as lightning
-from lit_models.command.on_runs import load
-from lit_models.command.runs import resolve
-from lit_models.evaluation.judge import load_judge
+from lit_models.evaluation.judge import judge_of
 from lit_models.evaluation.measure import Yardstick
 from lit_models.losses import commitment_loss
 from lit_models.nn.autoencoder import Decoder, Encoder
@@ -135,8 +134,8 @@ def quality(root: str) -> None:
     data.setup()
     images, held_out, test = (data.images(split)[0] for split in ("train", "val", "test"))
 
-    found = load_judge("mnist", root)
-    yardstick = Yardstick("mnist", found[0] if found else None, len(test), root)
+    found = judge_of("mnist", data.whole())
+    yardstick = Yardstick(data.whole(), found[0] if found else None, len(test))
 
     def distance(samples: Tensor) -> float:
         return yardstick.quality(samples, kid_subsets=0)["fid"]
@@ -146,7 +145,7 @@ def quality(root: str) -> None:
     with torch.enable_grad(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         assert lightning(["fit", "--config", "vae", f"--data.init_args.root={root}"]) == 0
     ours = time.perf_counter() - start
-    model, _ = load(resolve("logs/vae/mnist"), None)
+    model = load("logs/vae/mnist")
     print(f"fit --config vae: {ours:.0f} s, Fréchet distance {distance(model.sample(len(test))):.2f}", flush=True)
     epoch, taken, _ = apart(by_pythae, images, held_out)
     epochs = EPOCHS + round((ours - taken) / epoch)

@@ -10,8 +10,8 @@ import argparse
 import shutil
 from pathlib import Path
 
+from lit_models.checkpoints.runs import find_checkpoint, run_of
 from lit_models.command import main as lightning
-from lit_models.command.runs import resolve, run_of
 
 FIGURES = {  # run: picture, tag of the figure
     "ae": {"ae_normal": "samples/normal", "ae_gaussian": "samples/gaussian", "ae_gmm": "samples/gmm", "ae_centroids": "centroids/noise"},
@@ -29,13 +29,13 @@ FIGURES = {  # run: picture, tag of the figure
     "gan": {},
     "gan_conditional": {"gan_conditional_grid": "samples/grid", "gan_conditional_stages": "samples/stages"},
     "gan_noise": {"gan_noise": "samples/grid"},
-    "gan_reconstruction": {"gan_reconstruction_reconstructions": "reconstructions"},
+    "vae_gan": {"vae_gan_reconstructions": "reconstructions"},
     "anchored": {"anchored_independent": "samples/grid"},
     "anchored+matched": {"anchored_matched": "samples/grid", "anchored_noise": "centroids/noise"},
     "pca_ae": {"pca_ae_samples": "samples/grid", "pca_ae_axes": "traversal/axes"},
     "pca_vae": {"pca_vae_samples": "samples/grid"},
 }
-ROWS = ["ae", "vae_2d", "gan", "gan_conditional", "gan_reconstruction", "anchored", "anchored+matched", "pca_ae", "pca_vae"]
+ROWS = ["ae", "vae_2d", "gan", "gan_conditional", "vae_gan", "anchored", "anchored+matched", "pca_ae", "pca_vae"]
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     places = dict(pair.split("=", 1) for pair in given.elsewhere)
     for name in given.only:
         place = places.get(name, f"logs/{name}/mnist")
-        run = run_of(resolve(place))
+        run = run_of(find_checkpoint(Path(place))[0])
         assert run is not None, place
         for picture, tag in FIGURES[name].items():
             shutil.copy(max((run / "figures" / tag).glob("epoch_*.png")), given.folder / f"{picture}.png")

@@ -20,9 +20,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from benchmarks.throughput import write_random_mnist
-from lit_models.command.on_runs import load
-from lit_models.command.runs import resolve
-from lit_models.nn.transformer import CodePrior, draw
+from lit_models.checkpoints.loading import load
+from lit_models.nn.transformer import CodePrior, draw_from
 from lit_models.study.machine import matrix_product_rate
 
 COMMANDS = {
@@ -59,7 +58,7 @@ def seconds(command: list[str], folder: str) -> float:
 def sample_without_cache(prior: CodePrior, labels: torch.Tensor) -> torch.Tensor:
     codes = torch.zeros(len(labels), prior.length, dtype=torch.long)
     for position in range(prior.length):
-        codes[:, position] = draw(prior(codes, labels)[:, position].softmax(dim=-1), None)
+        codes[:, position] = draw_from(prior(codes, labels)[:, position].softmax(dim=-1), None)
     return codes
 
 
@@ -80,14 +79,14 @@ def main() -> None:
     for name, median in medians.items():
         print(f"{name}: {median:.2f} s, {median / next(iter(medians.values())):.2f} times the import")
     for run in given.runs:
-        model, _ = load(resolve(run), None)
+        model = load(run)
         start = time.perf_counter()
         model.sample(1000)
         print(f"{run}: {1000 / (time.perf_counter() - start):.0f} images/s")
         if isinstance(prior := getattr(model, "prior", None), CodePrior):
             labels = torch.arange(1000) % 10
             rates = []
-            for draw_codes in (prior.sample, lambda asked: sample_without_cache(prior, asked)):
+            for draw_codes in (lambda asked: prior.draw(len(asked), asked), lambda asked: sample_without_cache(prior, asked)):
                 start = time.perf_counter()
                 draw_codes(labels)
                 rates.append(1000 / (time.perf_counter() - start))

@@ -38,7 +38,7 @@ from lit_models.pca_vae import PCAVAE
 from lit_models.study.machine import matrix_product_rate
 
 WARM = 20
-CONFIGS = ["ae", "vae", "vqvae", "vqvae prior", "gan", "gan_conditional", "gan_reconstruction", "anchored", "pca_ae", "pca_vae"]
+CONFIGS = ["ae", "vae", "vqvae", "vqvae prior", "gan", "gan_conditional", "vae_gan", "anchored", "pca_ae", "pca_vae"]
 
 
 class Clock(Callback):
@@ -85,13 +85,16 @@ def built(config: dict[str, Any], data: MNISTDataModule) -> LightningModule:
     model = getattr(importlib.import_module(module), name)(**config["model"]["init_args"])
     model.trainer = SimpleNamespace(
         global_step=0,
+        ckpt_path=None,
+        is_last_batch=False,
+        estimated_stepping_batches=len(data.train_dataloader()),
         precision="32-true",
         strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor),
         _logger_connector=SimpleNamespace(should_update_logs=False),
     )
     images, labels = data.images("train")
     if isinstance(model, GAN) and model.clusters:
-        model.clusters.fit(images, model._groups(labels))
+        model.clusters.fit(images, model._clustered_class(labels, len(images)))
     if isinstance(model, PCAAE | PCAVAE):
         model.encoder.fit(images)
     return model.train()
@@ -106,7 +109,8 @@ def by_hand(config: dict[str, Any], root: Path) -> tuple[dict[str, float], float
     configured = model.configure_optimizers()
     parts = [configured] if isinstance(configured, dict) else configured
     optimizers, schedules = [part["optimizer"] for part in parts], [part["lr_scheduler"]["scheduler"] for part in parts]
-    if not model.automatic_optimization:  # a game steps its players itself
+    model.lr_schedulers = lambda: schedules[0]
+    if not model.automatic_optimization:  # an adversarial model steps its networks itself
         stepped = [SimpleNamespace(step=optimizer.step, optimizer=optimizer) for optimizer in optimizers]
         model.optimizers, model.lr_schedulers = lambda: stepped, lambda: schedules
     spent = dict.fromkeys(("data", "forward", "backward", "optimiser"), 0.0)

@@ -29,7 +29,7 @@ from lit_models.training.adversarial import (
     set_gradients,
     step_schedules,
 )
-from lit_models.training.batches import images_of, labelled_images_of
+from lit_models.training.batches import images_of, known, labelled_images_of
 from lit_models.training.fit_before_training import images_to_fit
 from lit_models.training.logging import log_terms
 from lit_models.training.schedules import adam, training_steps
@@ -90,6 +90,7 @@ class GAN(LightningModule):
         found = images_to_fit(self.clusters, self.trainer) if stage == "fit" and self.clusters else None
         if self.clusters and found is not None:
             images, labels = found
+            labels = labels if self.classes is None else known(self, labels)
             self.clusters.fit(images, self._clustered_class(labels, len(images)))
 
     # -- objective

@@ -23,7 +23,7 @@ BUILD = {
     "vqvae": lambda: VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1),
     "gan": lambda: GAN(conditioning="clusters", clusters=5, **SMALL_GAN),
     "gan_conditional": lambda: GAN(conditioning="projection", clusters=2, **SMALL_GAN),
-    "gan_reconstruction": lambda: VAEGAN(encoder_channels=16, **SMALL_GAN),
+    "vae_gan": lambda: VAEGAN(encoder_channels=16, **SMALL_GAN),
     "anchored": lambda: AnchoredDecoder(channels=16),
     "pca_ae": lambda: PCAAE(channels=16),
     "pca_vae": lambda: PCAVAE(channels=16),
@@ -40,7 +40,7 @@ def build(name: str) -> LightningModule:
     if name.startswith("pca"):
         model.encoder.fit(images)
     if name in ("gan", "gan_conditional"):
-        model.clusters.fit(images, model._groups(labels))
+        model.clusters.fit(images, model._clustered_class(labels, len(images)))
     if isinstance(model, HasTrainingCodes):
         model.training_codes.keep(model.indices(images) if name == "vqvae" else model.encode(images), labels)
     return model.eval()

@@ -1,4 +1,4 @@
-"""The games: whose turn it is, what is sampled, clusters."""
+"""The adversarial models: turns, samples, clusters."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,29 +13,29 @@ from lit_models.training.adversarial import check_precision
 
 
 @pytest.mark.parametrize(
-    ("name", "idle", "players"),
+    ("name", "idle", "networks"),
     [
         ("gan", "gan.GAN._generator_turn", {"discriminator"}),
         ("gan", "gan.discriminator_turn", {"generator", "averaged_generator"}),
         ("gan_conditional", "gan.GAN._generator_turn", {"discriminator"}),
         ("gan_conditional", "gan.discriminator_turn", {"generator", "averaged_generator"}),
-        ("gan_reconstruction", "vae_gan.VAEGAN._autoencoder_turn", {"discriminator"}),
-        ("gan_reconstruction", "vae_gan.discriminator_turn", {"encoder", "decoder", "averaged_encoder", "averaged_decoder"}),
+        ("vae_gan", "vae_gan.VAEGAN._autoencoder_turn", {"discriminator"}),
+        ("vae_gan", "vae_gan.discriminator_turn", {"encoder", "decoder", "averaged_encoder", "averaged_decoder"}),
     ],
 )
-def test_a_turn_moves_only_the_players_whose_turn_it_is(
-    name: str, idle: str, players: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_turn_moves_only_the_networks_whose_turn_it_is(
+    name: str, idle: str, networks: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build(name)
     monkeypatch.setattr(f"lit_models.{idle}", lambda *arguments: None)
     before = tensors(model)
     fit_one_batch(model, tmp_path)
-    assert {key.split(".")[0] for key in moved(before, model)} == players
+    assert {key.split(".")[0] for key in moved(before, model)} == networks
 
 
 @torch.no_grad()
 def test_samples_of_a_gan_come_from_the_averaged_generator() -> None:
-    model, codes = GAN(**SMALL_GAN), torch.randn(4, 64)
+    model, codes = GAN(conditioning="none", **SMALL_GAN), torch.randn(4, 64)
     kept = model.decode(codes)
     for parameter in model.generator.parameters():
         parameter.add_(0.1)

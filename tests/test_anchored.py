@@ -14,7 +14,7 @@ from lit_models.sampling.anchors import class_anchors
 
 @torch.no_grad()
 def test_matched_noise_is_the_best_assignment_of_the_same_draws() -> None:
-    model = AnchoredDecoder(channels=16, noise_assignment="matched").eval()
+    model = AnchoredDecoder(latent_dim=16, noise=0.5, channels=16, noise_assignment="matched").eval()
     images, labels = digit_images(128)[:10], torch.tensor([3, 3, 3, 3, 3, 7, 7, 7, 7, 0])
     codes = model.anchors()[labels] + 3 * torch.randn(10, 16, generator=torch.Generator().manual_seed(0))
     matched = model._matched(codes, images, labels)

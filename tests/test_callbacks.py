@@ -11,6 +11,7 @@ from PIL import Image
 from callbacks import (
     Centroids,
     CodebookUsage,
+    Figure,
     KeepTrainingCodes,
     Latents,
     LogDensity,
@@ -22,7 +23,6 @@ from callbacks import (
     Traversal,
 )
 from callbacks.figures.centroids import medoids
-from callbacks.figures.figure import class_places, looking
 from callbacks.figures.picture import grid_picture
 from callbacks.figures.traversal import quantile_grid
 from datamodules import MNISTDataModule
@@ -30,7 +30,8 @@ from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
 from lit_models.evaluation.classifier import Classifier
 from lit_models.gan import GAN
-from lit_models.sampling.training_codes import class_means, class_spreads
+from lit_models.sampling.class_places import class_means, class_places, class_spreads
+from lit_models.sampling.evaluation_mode import evaluation_mode
 from lit_models.vae import VAE
 
 FIGURES = [Centroids, CodebookUsage, Latents, LogDensity, Neighbours, Reconstructions, Samples, Stages, Traversal]
@@ -45,13 +46,53 @@ def digits() -> MNISTDataModule:
     return MNISTDataModule("digits", limit=128, batch_size=64)
 
 
+LACKING = {
+    "Centroids": "decode",
+    "CodebookUsage": "indices, lookup, n_codes",
+    "Latents": "encode",
+    "LogDensity": "encode",
+    "Neighbours": "encode",
+    "Reconstructions": "reconstruct",
+    "Samples": "classes, sample",
+    "Stages": "classes, sample",
+    "Traversal": "decode",
+}
+
+
 @pytest.mark.parametrize("figure", FIGURES)
-def test_a_figure_says_which_verb_a_model_lacks(figure: type, tmp_path: Path) -> None:
-    with pytest.raises(
-        TypeError,
-        match=rf"{figure.__name__} needs (Can|Has)\w+( or Has\w+)?, which Classifier lacks: drop {figure.__name__} from the config",
-    ):
-        trainer_in(tmp_path, figure()).fit(Classifier(channels=16), datamodule=digits())
+def test_a_figure_whose_verb_a_model_lacks_is_left_out_and_said(figure: type, tmp_path: Path, capsys) -> None:
+    trainer_in(tmp_path, figure()).fit(Classifier(channels=16), datamodule=digits())
+    name = figure.__name__
+    assert f"left out {name} (Classifier lacks {LACKING[name]})\n" in capsys.readouterr().out
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_figures_that_lack_the_same_are_said_together(tmp_path: Path, capsys) -> None:
+    model = GAN(conditioning="none", generator_channels=16, discriminator_channels=16)
+    trainer_in(tmp_path, Latents(), Samples(n=8), Neighbours(), CodebookUsage()).fit(model, datamodule=digits())
+    assert (
+        capsys.readouterr().out == "left out Latents, Neighbours (GAN lacks encode); CodebookUsage (GAN lacks indices, lookup, n_codes)\n"
+    )
+
+
+class Failing(Figure):
+    def draw(self, trainer: Trainer, pl_module: LightningModule) -> object:
+        raise RuntimeError("no such picture")
+
+
+def test_a_figure_that_fails_is_said_once_and_ends_no_training(tmp_path: Path, capsys) -> None:
+    trainer = trainer_in(tmp_path, Failing(), Reconstructions(n=8), epochs=2)
+    trainer.fit(AE(channels=16), datamodule=digits())
+    assert trainer.global_step == 4
+    assert capsys.readouterr().err.count("warning  Failing is left out: no such picture") == 1
+    assert len(list(tmp_path.rglob("*.png"))) == 2
+
+
+def test_every_validation_of_an_epoch_has_a_picture_of_its_own(tmp_path: Path) -> None:
+    trainer = trainer_in(tmp_path, Reconstructions(n=8))
+    trainer.val_check_interval = 0.5
+    trainer.fit(AE(channels=16), datamodule=digits())
+    assert sorted(file.name for file in tmp_path.rglob("*.png")) == ["epoch_0001.png", "epoch_0001_step_000001.png"]
 
 
 def test_figures_are_files_at_every_epoch_and_show_the_same_inputs(tmp_path: Path) -> None:
@@ -103,7 +144,7 @@ def test_looking_puts_modes_and_random_state_back() -> None:
     model = AE(channels=16).train()
     model.decoder.eval()
     before, modes = torch.get_rng_state(), [module.training for module in model.modules()]
-    with looking(model):
+    with evaluation_mode(model):
         assert not any(module.training for module in model.modules())
         assert not torch.is_grad_enabled()
         torch.randn(5)
@@ -181,7 +222,7 @@ def test_codes_of_three_numbers_are_shown_in_space(tmp_path: Path) -> None:
 
 
 def test_a_model_with_anchors_shows_these_and_half_their_distance_is_the_unit(tmp_path: Path) -> None:
-    model = AnchoredDecoder(channels=16)
+    model = AnchoredDecoder(latent_dim=16, channels=16)
     places, units, unit = class_places(model)
     assert torch.equal(places, model.anchors())
     torch.testing.assert_close(units, torch.full((10, 16), 2.0))  # sqrt(16) / 2
@@ -206,8 +247,9 @@ def test_stages_are_taken_at_doubling_ages_and_survive_a_resume(tmp_path: Path) 
     again = Stages(first=1)
     again.load_state_dict(stages.state_dict())
     assert list(again.rows) == [1, 2, 4]
-    with pytest.raises(TypeError, match="Stages needs a model that is sampled without codes of training images, unlike VAE"):
-        trainer_in(tmp_path, Stages()).fit(VAE(channels=16), datamodule=digits())
+    stages = Stages()
+    trainer_in(tmp_path / "vae", stages).fit(VAE(channels=16), datamodule=digits())
+    assert "VAE is sampled by codes of training images" in stages.missing
     heights = [np.asarray(Image.open(tmp_path / f"figures/samples/stages/epoch_000{epoch}.png")).shape[0] for epoch in (1, 3)]
     assert heights[1] - heights[0] == 2 * 58, "two rows more: of four batches, and of the model as it is"
 
@@ -217,7 +259,7 @@ def test_held_out_log_density_is_logged_for_each_density(tmp_path: Path) -> None
     trainer = trainer_in(tmp_path, KeepTrainingCodes(), LogDensity())
     trainer.fit(model, datamodule=data)
     logged = {name for name in trainer.callback_metrics if name.startswith("val/log_density_")}
-    assert logged == {f"val/log_density_{name}" for name in model.priors}
+    assert logged == {f"val/log_density_{name}" for name in model.samplers}
     with torch.no_grad():
         codes = model.eval().encode(data.reference_images("val", 1000)[0])
     expected = model.training_codes.density("gmm", 3).log_density(codes).mean()

@@ -95,7 +95,7 @@ def test_emnist_is_turned_upright(tmp_path: Path) -> None:
         ("train-images-idx3-ubyte", lambda raw: gzip.compress(raw), "expected an IDX file of kind 0x0803"),
         ("train-images-idx3-ubyte", lambda raw: raw[:11] + b"\x20" + raw[12:], r"expected items of shape \(28, 28\), found \(32, 28\)"),
         ("t10k-labels-idx1-ubyte", lambda raw: raw[:7] + bytes([39]) + raw[8:-1], "expected 40 labels, one for each image of .*, found 39"),
-        ("t10k-labels-idx1-ubyte", lambda raw: raw[:-1] + b"\x0b", "expected labels 0 to 9, found 11"),
+        ("t10k-labels-idx1-ubyte", lambda raw: raw[:-1] + b"\x0b", "expected the labels 0 to 9 of 10 classes, found labels 0 to 11"),
     ],
     ids=["truncated", "no header", "still packed", "other shape", "too few labels", "label 11"],
 )  # fmt: skip
@@ -111,21 +111,24 @@ def out_of_reach(urls: list[str]) -> None:
     raise OSError("no route")
 
 
-def test_without_data_or_fallback_there_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_data_there_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_probe", out_of_reach)
-    with pytest.raises(FileNotFoundError, match=r"mnist is not in .* could not be downloaded \(no route\): set MNIST_ROOT"):
+    said = r"(?s)mnist is not in .* could not be downloaded \(no route\).*expected train-images.*set --data.root or MNIST_ROOT"
+    with pytest.raises(FileNotFoundError, match=said):
         MNISTDataModule("mnist", root=str(tmp_path)).prepare_data()
 
 
 def test_the_fallback_is_taken_with_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_probe", out_of_reach)
-    data = MNISTDataModule("mnist", root=str(tmp_path), fallback="digits")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MNIST_ROOT", raising=False)
+    data = MNISTDataModule()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data.prepare_data()
         data.setup()
     assert len([w for w in caught if "taking digits instead" in str(w.message)]) == 1
-    assert data.state_dict() == {"dataset": "digits"}
+    assert data.state_dict()["dataset"] == data.hparams["dataset"] == "digits"
     with pytest.raises(ValueError, match="trained on mnist, this run has digits"):
         data.load_state_dict({"dataset": "mnist"})
 

@@ -108,17 +108,18 @@ def test_densities_follow_the_codes_and_are_fitted_once() -> None:
 
 @torch.no_grad()
 def test_a_model_draws_from_the_density_that_is_named() -> None:
-    model = AE(latent_dim=4, channels=16, latent_density="class_gmm")
+    model = AE(latent_dim=4, channels=16, sampler="class_gmm")
     model.training_codes.keep(*codes_of())
-    assert list(model.priors) == ["class_gmm", "normal", "gaussian", "class_gaussian", "gmm", "kde"]
+    assert list(model.samplers) == list(NAMES)
+    assert model.default_sampler == "class_gmm"
     assert model.classes == 10
     assert model.sample(3, torch.arange(3)).shape == (3, 1, 28, 28)
     for name in NAMES:
-        assert model.sample(3, prior=name).shape == (3, 1, 28, 28)
+        assert model.sample(3, sampler=name).shape == (3, 1, 28, 28)
     with pytest.raises(ValueError, match="takes no labels"):
-        model.sample(3, torch.arange(3), prior="gaussian")
-    with pytest.raises(ValueError, match=r"latent_density must be one of normal, gaussian, .* got 'flow'"):
-        model.sample(3, prior="flow")
+        model.sample(3, torch.arange(3), sampler="gaussian")
+    with pytest.raises(ValueError, match=r"sampler must be one of normal, gaussian, .* got 'flow'"):
+        model.sample(3, sampler="flow")
 
 
 @pytest.mark.parametrize(("width", "n"), [(2, 300), (4, 1000), (16, 1500)])

@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d
 from datamodules import MNISTDataModule
 from lit_models.evaluation.classifier import Classifier, blend
 from lit_models.evaluation.corruptions import HELD_OUT, KINDS, TRAINED, spoil
-from lit_models.evaluation.judge import SHIPPED, Judge, controls, load_judge, make_judge, save_judge
+from lit_models.evaluation.judge import SHIPPED, Judge, controls, judge_of, known_images, load_judge, make_judge, save_judge
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_images() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def shipped() -> Judge:
-    found = load_judge("mnist", str(mnist_root()))
+    found = judge_of("mnist", MNISTDataModule("mnist", root=str(mnist_root())).whole())
     assert found is not None
     return found[0]
 
@@ -31,7 +31,7 @@ def shipped() -> Judge:
 @needs_mnist
 def test_the_shipped_judge_knows_digits_from_what_is_none(shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = test_images
-    assert float((shipped.look(images).digits == labels).double().mean()) >= 0.994
+    assert float((shipped.assess(images).classes == labels).double().mean()) >= 0.994
     valid = controls(shipped, images, labels)
     assert valid.pop("real images") >= 0.92
     assert len(valid) == len(KINDS)
@@ -45,13 +45,13 @@ def test_the_judge_reads_a_blurred_digit_but_not_a_blend(shipped: Judge, test_im
     images, labels = test_images
     classes = torch.arange(10)
     means = torch.stack([images[labels == digit].mean(dim=0) for digit in classes])
-    seen = shipped.look(means)
-    assert seen.digits.tolist() == classes.tolist()
-    assert seen.valid.all()
+    seen = shipped.assess(means)
+    assert seen.classes.tolist() == classes.tolist()
+    assert seen.recognisable.all()
     blends = (means[:, None] + means).flatten(0, 1)[(classes[:, None] != classes).flatten()] / 2
-    assert float(shipped.look(blends).valid.double().mean()) <= 0.10
+    assert float(shipped.assess(blends).recognisable.double().mean()) <= 0.10
     blurred = avg_pool2d(images[:2000], 3, stride=1, padding=1)
-    assert float(shipped.look(blurred).valid.double().mean()) >= 0.90
+    assert float(shipped.assess(blurred).recognisable.double().mean()) >= 0.90
 
 
 @needs_mnist
@@ -66,7 +66,7 @@ def test_every_rule_of_the_judge_is_needed(open_rules: list[int], shipped: Judge
     loose.limits[open_rules] = torch.inf
     names = ("unions of two digits", "top on another's bottom", "left beside another's right")
     spoilt = torch.cat([KINDS[name](images, labels, torch.Generator().manual_seed(0)) for name in names])
-    tight, opened = (float(judge.look(spoilt).valid.double().mean()) for judge in (shipped, loose))
+    tight, opened = (float(judge.assess(spoilt).recognisable.double().mean()) for judge in (shipped, loose))
     assert opened >= 1.1 * tight
 
 
@@ -129,9 +129,8 @@ def test_a_judge_is_the_same_after_saving(small_judge: tuple[Judge, MNISTDataMod
         parameter.copy_(parameter.half())  # as it is saved
     judge = make_judge(*judge.classifiers, data)
     save_judge(judge, "digits", "untrained", tmp_path / "judge.pt")
-    found = load_judge("digits", file=tmp_path / "judge.pt")
-    assert found is not None
-    for one, other in zip(judge.look(data.images("test")[0]), found[0].look(data.images("test")[0]), strict=True):
+    found = load_judge(tmp_path / "judge.pt", "digits", known_images(data))
+    for one, other in zip(judge.assess(data.images("test")[0]), found[0].assess(data.images("test")[0]), strict=True):
         torch.testing.assert_close(one, other)
     assert found[1] == "untrained"
     assert len(found[0].sha256) == 64
@@ -140,19 +139,19 @@ def test_a_judge_is_the_same_after_saving(small_judge: tuple[Judge, MNISTDataMod
 def test_thresholds_leave_the_share_of_validation_images_that_was_asked_for(small_judge: tuple[Judge, MNISTDataModule]) -> None:
     judge, data = small_judge
     images = data.images("train")[0]
-    agreed = judge.look(images)
+    agreed = judge.assess(images)
     judge.limits = torch.full((4,), torch.inf)
-    most = float(judge.look(images).valid.double().mean())
+    most = float(judge.assess(images).recognisable.double().mean())
     judge.fit_limits(images, share=0.8 * most)
-    assert float(judge.look(images).valid.double().mean()) == pytest.approx(0.8 * most, abs=0.02)
+    assert float(judge.assess(images).recognisable.double().mean()) == pytest.approx(0.8 * most, abs=0.02)
     assert agreed.features.shape == (len(images), 16)
 
 
 def test_a_judge_of_another_data_set_or_of_none_is_said(small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path) -> None:
     save_judge(small_judge[0], "kmnist", "untrained", tmp_path / "judge.pt")
     with pytest.raises(ValueError, match="expected a judge of digits, got one of kmnist"):
-        load_judge("digits", file=tmp_path / "judge.pt")
-    assert load_judge("digits") is None
+        load_judge(tmp_path / "judge.pt", "digits", known_images(small_judge[1]))
+    assert judge_of("digits", small_judge[1]) is None
 
 
 def test_lightning_judge_makes_one_of_two_runs_and_reports_its_controls(fit, lightning, tmp_path: Path, capsys) -> None:

@@ -69,7 +69,7 @@ def test_only_zeros_and_ones_count_as_binary() -> None:
 
 
 @pytest.mark.parametrize("kind", ["relativistic", "hinge", "non_saturating"])
-def test_players_losses_agree_with_their_equations(kind: str) -> None:
+def test_adversarial_losses_agree_with_their_equations(kind: str) -> None:
     real, fake = torch.randn(2, 64)
     log, one = torch.log, torch.ones(())
     expected = {

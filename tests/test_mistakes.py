@@ -60,7 +60,7 @@ def test_no_data_is_answered_in_three_lines(lightning, tmp_path: Path, capsys, m
 
     monkeypatch.setattr(sources, "PATIENCE", 0.2)
     monkeypatch.setattr(sources.urllib.request, "urlopen", lambda *args, **options: (_ for _ in ()).throw(OSError("no route")))
-    words = ["fit", "--config", "ae", "--data.init_args.root=empty", "--data.init_args.fallback=null"]
+    words = ["fit", "--config", "ae", "--data.init_args.root=empty"]
     assert lightning(*words) == 2
     told = capsys.readouterr().err
     assert "set MNIST_ROOT" in told

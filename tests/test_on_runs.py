@@ -20,7 +20,7 @@ def test_a_class_of_ones_own_beside_its_config_is_found(lightning, tmp_path: Pat
     run = tmp_path / "logs" / "mine" / "digits" / "version_0"
     assert lightning("sample", run, "--output", "s.png") == 2, "a path inside a checkpoint is never imported unasked"
     sys.path.append(str(folder))
-    assert lightning("sample", run, "--model", "ownmodel.Mine", "--output", "s.png") == 0
+    assert lightning("sample", run, "--import", "ownmodel", "--output", "s.png") == 0
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_run_is_sampled_tested_and_encoded_from_its_folder(vqvae_run: Path, li
 
     assert np.array_equal(draw("--seed", 1), draw("--seed", 1))
     assert not np.array_equal(draw("--seed", 1), draw("--seed", 2))
-    for words in (["--prior", "uniform"], ["--prior", "frequencies"], ["--noise", 0.5], ["--noise", 0.5, "--label", 3]):
+    for words in (["--sampler", "uniform"], ["--sampler", "frequencies"], ["--noise", 0.5], ["--noise", 0.5, "--label", 3]):
         assert draw(*words).shape == (10, 28, 28)
     assert np.array_equal(draw("--noise", 0.0, "--label", 3)[0], draw("--noise", 0.0, "--label", 3)[9])
     assert lightning("sample", vqvae_run, "--output", "s.png") == 0
@@ -93,17 +93,17 @@ def test_the_density_is_chosen_when_samples_are_drawn(fit, lightning, tmp_path: 
     run = tmp_path / "logs" / "ae" / "digits"
     drawn = {}
     for name in ("normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde"):
-        assert lightning("sample", run, "--density", name, "--num", 10, "--output", "d.npz") == 0
+        assert lightning("sample", run, "--sampler", name, "--num", 10, "--output", "d.npz") == 0
         drawn[name] = dict(np.load("d.npz"))
         assert ("labels" in drawn[name]) == name.startswith("class_")
-    assert lightning("sample", run, "--density", "class_gmm", "--label", 4, "--num", 10, "--output", "d.npz") == 0
+    assert lightning("sample", run, "--sampler", "class_gmm", "--label", 4, "--num", 10, "--output", "d.npz") == 0
     assert set(np.load("d.npz")["labels"]) == {4}
     assert not np.array_equal(drawn["normal"]["images"], drawn["gmm"]["images"])
     capsys.readouterr()
-    assert lightning("sample", run, "--density", "flow") == 2
-    assert "--density expected one of gaussian, normal, class_gaussian, gmm, class_gmm, kde" in capsys.readouterr().err
-    assert lightning("sample", run, "--density", "gmm", "--label", 4) == 2
-    assert "--label expected a density that takes labels" in capsys.readouterr().err
+    assert lightning("sample", run, "--sampler", "flow") == 2
+    assert "--sampler expected one of gaussian, normal, class_gaussian, gmm, class_gmm, kde" in capsys.readouterr().err
+    assert lightning("sample", run, "--sampler", "gmm", "--label", 4) == 2
+    assert "--label expected a sampler that takes labels" in capsys.readouterr().err
 
 
 def test_nats_of_a_vae_are_sampled_where_its_images_have_any(fit, lightning, tmp_path: Path, capsys) -> None:
@@ -119,7 +119,7 @@ def test_nats_of_a_vae_are_sampled_where_its_images_have_any(fit, lightning, tmp
     assert nats[1] == pytest.approx(said["test/nelbo"], rel=0.02)
     assert nats[200] < nats[1]
     assert lightning("test", run, "--draws", 0) == 2
-    assert "--draws expected at least 1" in capsys.readouterr().err
+    assert "expected a whole number of at least 1" in capsys.readouterr().err
     fit("vae", "--trainer.max_epochs=1")
     assert lightning("test", run, "--draws", 5) == 2
     assert "expected images of 0 and 1, got grey ones" in capsys.readouterr().err
@@ -131,12 +131,12 @@ def test_nats_of_a_vae_are_sampled_where_its_images_have_any(fit, lightning, tmp
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--label", 11], "--label expected a digit from 0 to 9"),
-        (["--prior", "gaussian"], "--density expected one of"),
-        (["--num", 0], "--num expected at least 1"),
+        (["--label", 11], "--label expected a class from 0 to 9"),
+        (["--sampler", "gaussian"], "--sampler expected one of"),
+        (["--num", 0], "expected a whole number of at least 1, got '0'"),
         (["--output", "s.gif"], "--output expected a file ending in .png or .npz"),
         (["--output", "nowhere/s.png"], "make nowhere first"),
-        (["--prior", "uniform", "--label", 3], "or draw about its class place"),
+        (["--sampler", "uniform", "--label", 3], "or decode about the place of the class"),
     ],
 )
 def test_sample_refuses_what_it_cannot_do(words: list[object], said: str, vqvae_run: Path, lightning, capsys) -> None:
@@ -208,9 +208,9 @@ def test_the_headlines_of_a_test_stand_beside_the_hyperparameters(fit, lightning
     assert board.Scalars("test/mse")[-1].value == pytest.approx(printed, rel=1e-3)
     session = board.SummaryMetadata("_hparams_/experiment")
     assert b"test/mse" in session.plugin_data.content
-    assert b"test/valid" in session.plugin_data.content
+    assert b"test/recognisable" in session.plugin_data.content
     assert lightning("test", run, "--samples", 5) == 2
-    assert "--samples expected 100 at least, or 0" in capsys.readouterr().err
+    assert "--samples expected at least 100, or 0" in capsys.readouterr().err
 
 
 @needs_mnist
@@ -219,14 +219,21 @@ def test_samples_are_measured_beside_real_images(fit, lightning, tmp_path: Path,
     root = f"--data.init_args.root={mnist_root()}"
     fit("ae", "--data.init_args.dataset=mnist", root, "--trainer.max_epochs=1")
     run = tmp_path / "logs" / "ae" / "mnist" / "version_0"
-    assert lightning("test", run, "--samples", 200, "--density", "gaussian", "--root", mnist_root()) == 0
+    assert lightning("test", run, "--samples", 200, "--sampler", "gaussian", "--root", mnist_root()) == 0
     said = capsys.readouterr().out
     lines = {line.split()[0]: line.split() for line in said.splitlines() if line.startswith("test/")}
-    assert float(lines["test/valid"][1]) < 0.2
-    assert float(lines["test/valid"][3]) > 0.85, "of real images"
+    assert float(lines["test/recognisable"][1]) < 0.2
+    assert float(lines["test/recognisable"][3]) > 0.85, "of real images"
     assert float(lines["test/sharpness"][3]) == pytest.approx(1, abs=0.1)
-    assert {"test/fid", "test/coverage", "test/spread", "test/probe", "test/sigma50_centroids", "test/reconstruction_valid"} <= lines.keys()
-    assert "200 samples (gaussian)" in said
+    assert {
+        "test/fid",
+        "test/coverage",
+        "test/spread",
+        "test/probe",
+        "test/sigma50_centroids",
+        "test/reconstruction_recognisable",
+    } <= lines.keys()
+    assert "200 samples (sampler gaussian)" in said
     assert "noise at centroids, sigma in class spreads" in said
-    assert lightning("test", run, "--density", "flow", "--samples", 100, "--root", mnist_root()) == 2
-    assert "--density expected one of gaussian, normal" in capsys.readouterr().err
+    assert lightning("test", run, "--sampler", "flow", "--samples", 100, "--root", mnist_root()) == 2
+    assert "--sampler expected one of gaussian, normal" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from torch import multiprocessing as mp
 from torch.nn.functional import avg_pool2d
 
 from datamodules import MNISTDataModule
-from lit_models.evaluation import SampleQuality, Seen, posterior_use, response_to_noise, separation, sharpness, sigma50
+from lit_models.evaluation import JudgeOutput, SampleQuality, posterior_use, response_to_noise, separation, sharpness, sigma50
 from lit_models.evaluation.corruptions import KINDS
 from lit_models.evaluation.noise_response import within_class_distance
 from lit_models.evaluation.sample_quality import frechet_distance, kernel_distance
@@ -44,18 +44,18 @@ def test_the_kernel_distance_of_equal_distributions_is_zero_in_expectation() -> 
     assert distance(0.5) > 10 * found.std()
 
 
-def seen_in(images: Tensor, labels: Tensor, valid: float = 1.0) -> Seen:
-    """As a judge that knows the labels and looks at pooled pixels."""
+def assessed(images: Tensor, labels: Tensor, valid: float = 1.0) -> JudgeOutput:
+    """As a judge that knows the labels, with pooled pixels for features."""
     features = avg_pool2d(images, 7).flatten(1)
-    return Seen(features, features[:, :5], labels, torch.arange(len(images)) < valid * len(images))
+    return JudgeOutput(features, features[:, :5], labels, torch.arange(len(images)) < valid * len(images))
 
 
 def quality(real: tuple[Tensor, Tensor], drawn: tuple[Tensor, Tensor], asked: Tensor | None = None, valid: float = 1.0) -> dict[str, float]:
     metric = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
-    metric.update(real[0], seen_in(*real), real=True)
+    metric.update(real[0], assessed(*real), real=True)
     for rows in torch.arange(len(drawn[0])).split(37):
         part = drawn[0][rows], drawn[1][rows]
-        metric.update(part[0], seen_in(*part), real=False, asked=None if asked is None else asked[rows])
+        metric.update(part[0], assessed(*part), real=False, asked=None if asked is None else asked[rows])
     return {name: float(value) for name, value in metric.compute().items()}
 
 
@@ -68,7 +68,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 def test_a_set_compared_with_itself_is_perfect(digits: tuple[Tensor, Tensor]) -> None:
     found = quality(digits, digits, asked=digits[1])
-    exact = {name: found[name] for name in ("valid", "control", "balance", "spread", "sharpness", "precision", "recall", "coverage")}
+    exact = {name: found[name] for name in ("recognisable", "control", "balance", "spread", "sharpness", "precision", "recall", "coverage")}
     assert exact == pytest.approx(dict.fromkeys(exact, 1.0))
     assert found["fid"] == pytest.approx(0, abs=1e-4)
 
@@ -97,7 +97,7 @@ def _share(rank: int, port: int, digits: tuple[Tensor, Tensor], folder: str) -> 
     metric = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
     for start, real in ((0, True), (200, False)):
         rows = slice(start + 100 * rank, start + 100 * rank + 100)
-        metric.update(images[rows], seen_in(images[rows], labels[rows]), real=real, asked=None if real else labels[rows])
+        metric.update(images[rows], assessed(images[rows], labels[rows]), real=real, asked=None if real else labels[rows])
     torch.save(metric.compute(), Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
@@ -109,8 +109,8 @@ def test_two_processes_measure_what_one_does(digits: tuple[Tensor, Tensor], tmp_
     images, labels = digits
     mp.spawn(_share, args=(port, digits, str(tmp_path)), nprocs=2)
     alone = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
-    alone.update(images[:200], seen_in(images[:200], labels[:200]), real=True)
-    alone.update(images[200:400], seen_in(images[200:400], labels[200:400]), real=False, asked=labels[200:400])
+    alone.update(images[:200], assessed(images[:200], labels[:200]), real=True)
+    alone.update(images[200:400], assessed(images[200:400], labels[200:400]), real=False, asked=labels[200:400])
     for rank in range(2):
         shared = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert {name: float(value) for name, value in shared.items()} == pytest.approx(
@@ -152,16 +152,16 @@ def test_response_to_noise_follows_a_decoder_that_is_known() -> None:
     def decode(z: Tensor) -> Tensor:
         return (z.round().clamp(0, 9) / 9)[:, :, None, None].expand(-1, 1, 28, 28)
 
-    def look(images: Tensor) -> Seen:
+    def assess(images: Tensor) -> JudgeOutput:
         digits = (9 * images[:, 0, 0, 0]).round().long()
-        return Seen(digits[:, None].double(), digits[:, None], digits, digits % 2 == 0)
+        return JudgeOutput(digits[:, None].double(), digits[:, None], digits, digits % 2 == 0)
 
     sigmas, generator = (0, 0.05, 0.74, 5), Generator().manual_seed(0)
     ones, labels = torch.ones(10, 1), torch.arange(10)
-    found = response_to_noise(decode, look, codes, ones, labels, 2.0, sigmas=sigmas, draws=400, generator=generator)
+    found = response_to_noise(decode, assess, codes, ones, labels, 2.0, sigmas=sigmas, draws=400, generator=generator)
     assert found["kept"][:2] == [1, 1]
     assert found["kept"][2] == pytest.approx(0.55, abs=0.03)  # P(|N| < 0.5 / 0.74) = 0.5, and the two ends have one neighbour only
-    assert found["valid"][0] == 0.5
+    assert found["recognisable"][0] == 0.5
     assert found["change"][:2] == [0, 0]
     assert found["next"][2] > 0.9
     assert found["next"][3] < 0.5

@@ -29,36 +29,38 @@ def column(key: str, better: str | None, digits: int) -> dict[str, Any]:
     return {"key": key, "title": key, "help": f"help of {key}", "unit": "", "better": better, "digits": digits, "group": "samples"}
 
 
-def row(system: str, title: str, valid: float | None, fid: float | None, **others: Any) -> dict[str, Any]:
-    values = {key: {"mean": mean, "std": 0.01, "worst": mean, "n": 3} for key, mean in (("valid", valid), ("fid", fid)) if mean is not None}
+def row(system: str, title: str, share: float | None, fid: float | None, **others: Any) -> dict[str, Any]:
+    means = {key: mean for key, mean in (("recognisable", share), ("fid", fid)) if mean is not None}
+    values = {key: {"mean": mean, "std": 0.01, "worst": mean, "n": 3} for key, mean in means.items()}
     nothing = {"copies": {"mean": None, "std": None, "worst": None, "n": 0}}
-    common = {"system": system, "title": title, "sampler": "prior", "seeds": [0, 1, 2], "note": "", "error": None, "main": True}
+    common = {"system": system, "title": title, "sampler": "normal", "seeds": [0, 1, 2], "note": "", "error": None, "main": True}
     return common | {"values": values | nothing} | others
 
 
 def study() -> dict[str, Any]:
-    """Four systems: one has no FID, one failed and has a hostile name. FID sorts otherwise as text than as a number."""
+    """Four systems: one has no FID, one failed and has a hostile name. FIDs sort differently as text and as numbers."""
     stages = [
         {"system": system, "title": system.upper(), "seed": seed, "images": 1000 * step, "seconds": 2.5 * step + seed,
-         "values": {"valid": 0.2 * step, "fid": None if step == 2 else 90.0 / step, "coverage": 0.1 * step}}
+         "values": {"recognisable": 0.2 * step, "fid": None if step == 2 else 90.0 / step, "coverage": 0.1 * step}}
         for system in ("ae", "vae") for seed in (0, 1) for step in (1, 2, 3, 4)
     ]  # fmt: skip
     response = {"system": "ae", "title": "AE", "at": "codes", "unit": HOSTILE, "sigmas": [0, 1, 2], "sigma50": None}
     measure = {"what": HOSTILE, "value": 0.5, "low": 0.4, "high": 0.6, "compare": ">=", "threshold": 0.3, "holds": True}
+    real = {"recognisable": 0.95, "fid": 0.5}
     empty = dict.fromkeys(("value", "low", "high", "threshold", "holds"), None)
     return {
         "study": {
             "title": HOSTILE, "date": "2026-11-24", "dataset": "mnist", "machine": "2 cores", "versions": {"torch": "2.9"},
             "notes": [HOSTILE], "judge": {"sha256": "0123456", "recipe": "net"}, "features": "judge", "budget_seconds": 9, "samples": 100,
         },
-        "columns": [column("valid", "higher", 3), column("fid", "lower", 1), column("copies", None, 2)],
-        "controls": [{"name": "real test images", "values": {"valid": 0.95, "fid": 0.5}}, {"name": "noise", "values": {"valid": 0.0}}],
+        "columns": [column("recognisable", "higher", 3), column("fid", "lower", 1), column("copies", None, 2)],
+        "controls": [{"name": "real test images", "values": real}, {"name": "noise", "values": {"recognisable": 0.0}}],
         "rows": [
             row("ae", "AE", 0.6, 100.0), row("ae", "AE", 0.7, 20.0, sampler="mixture", main=False), row("vae", "VAE", 0.9, None),
             row("gan", "GAN", 0.8, 9.5, note=HOSTILE), row("bad", HOSTILE, None, None, error=HOSTILE),
         ],
         "stages": stages,
-        "responses": [response | {key: [0.9, None, 0.1] for key in ("valid", "kept", "sharpness", "change")}],
+        "responses": [response | {key: [0.9, None, 0.1] for key in ("recognisable", "kept", "sharpness", "change")}],
         "claims": [{"number": 1, "text": HOSTILE, "verdict": "holds", "why": HOSTILE, "measures": [measure, measure | empty]}],
         "pictures": [{"system": "ae", "title": "AE", "kind": kind, "caption": HOSTILE, "file": f"pictures/{kind}.png"} for kind in KINDS],
     }  # fmt: skip
@@ -77,14 +79,14 @@ def folder(tmp_path: Path) -> Path:
     return save(tmp_path, study())
 
 
-class Seen(HTMLParser):
-    """Addresses that a page names, and the words that a reader sees."""
+class PageReader(HTMLParser):
+    """The addresses and tags of a page, and the text that its reader sees."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()
         self.addresses: list[str] = []
         self.tags: list[str] = []
-        self.words = ""
+        self.text = ""
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -92,30 +94,30 @@ class Seen(HTMLParser):
         self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "action")]
 
     def handle_data(self, data: str) -> None:
-        self.words += data if self.tags[-1:] not in (["script"], ["style"]) else ""
+        self.text += data if self.tags[-1:] not in (["script"], ["style"]) else ""
 
 
 def test_the_page_names_nothing_outside_itself(folder: Path) -> None:
-    seen = Seen(page := write_page(folder))
-    assert len([address for address in seen.addresses if address.startswith("data:image/png;base64,")]) == 2
-    assert all(address.startswith(("data:", "#")) for address in seen.addresses)
+    reader = PageReader(page := write_page(folder))
+    assert len([address for address in reader.addresses if address.startswith("data:image/png;base64,")]) == 2
+    assert all(address.startswith(("data:", "#")) for address in reader.addresses)
     assert not re.search(r"@import|https?://|url\((?!#)", page.read_text(encoding="utf-8"))
     assert [path.name for path in folder.iterdir() if path.name.startswith("index")] == ["index.html"]
 
 
 def test_every_text_is_escaped(folder: Path) -> None:
-    seen = Seen(page := write_page(folder))
-    assert seen.tags.count("script") == 1
+    reader = PageReader(page := write_page(folder))
+    assert reader.tags.count("script") == 1
     assert "alert(1)</script>" not in page.read_text(encoding="utf-8")
-    assert seen.words.count(HOSTILE) >= 9  # title twice, note, row's title, note and error, claim and why, measure, pictures
+    assert reader.text.count(HOSTILE) >= 9  # title twice, note, row's title, note and error, claim and why, measure, pictures
 
 
 def test_a_missing_number_reads_as_such(folder: Path) -> None:
     results = study()
     results["rows"][0]["values"]["fid"]["mean"] = float("nan")
-    words = Seen(write_page(save(folder, results))).words
-    assert not re.search(r"\b(nan|inf|None|null)\b", words, flags=re.IGNORECASE)
-    assert words.count("n/a") >= 6
+    text = PageReader(write_page(save(folder, results))).text
+    assert not re.search(r"\b(nan|inf|None|null)\b", text, flags=re.IGNORECASE)
+    assert text.count("n/a") >= 6
 
 
 def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
@@ -125,7 +127,7 @@ def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
 
 def test_a_study_of_nothing_has_a_page(folder: Path) -> None:
     results = {part: [] for part in study()} | {"study": study()["study"] | {"judge": None, "notes": [], "versions": {}, "machine": None}}
-    assert Seen(write_page(save(folder, results))).words.count("None in this study.") == 5
+    assert PageReader(write_page(save(folder, results))).text.count("None in this study.") == 5
 
 
 def test_only_the_best_main_row_is_bold_and_only_where_one_is_better(folder: Path) -> None:
@@ -146,10 +148,9 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", BROKEN)
-def test_what_cannot_be_shown_is_said_and_the_last_page_stays(folder: Path, case: str) -> None:
+@pytest.mark.parametrize(("spoil", "message"), BROKEN.values(), ids=BROKEN)
+def test_an_error_names_what_is_missing_and_the_last_page_stays(folder: Path, spoil: Callable[[Path], object], message: str) -> None:
     (folder / "index.html").write_text("the last page")
-    spoil, message = BROKEN[case]
     spoil(folder)
     with pytest.raises((FileNotFoundError, ValueError), match=message):
         write_page(folder)
@@ -158,11 +159,10 @@ def test_what_cannot_be_shown_is_said_and_the_last_page_stays(folder: Path, case
 
 def test_the_line_is_the_mean_of_the_stages_that_every_seed_has() -> None:
     axes = Figure().add_subplot()
-    found = {0: (0.1, 0.2, 0.3, 0.4), 1: (1.1, None, 1.3)}
-    stages = [
-        {"seed": seed, "images": i, "seconds": i + seed, "values": {"valid": found[seed][i]}} for seed in found for i in range(4 - seed)
-    ]
-    draw_seeds(axes, stages, "seconds", "valid", place=0)
+    shares = {0: (0.1, 0.2, 0.3, 0.4), 1: (1.1, None, 1.3)}
+    found = [(seed, i, share) for seed in shares for i, share in enumerate(shares[seed])]
+    stages = [{"seed": seed, "images": i, "seconds": i + seed, "values": {"recognisable": share}} for seed, i, share in found]
+    draw_seeds(axes, stages, "seconds", "recognisable", place=0)
     seeds = [line.get_xydata().tolist() for line in axes.lines]
     assert [len(points) for points in seeds] == [4, 2, 2]
     assert seeds[2] == pytest.approx(np.array([[0.5, 0.6], [2.5, 0.8]]))
@@ -176,8 +176,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for word in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"):
-        options.add_argument(f"--{word}")
+    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"):
+        options.add_argument(f"--{switch}")
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))  # without a path, selenium would download one
     yield driver
@@ -186,17 +186,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def opened(browser: Any, folder: Path, width: int = 1200) -> Any:
     """The page in Chromium; the width is that of the page, which a window's can't go below 500."""
-    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False})
     browser.get(write_page(folder).as_uri())
     return browser
 
 
 def shown_rows(driver: Any) -> list[list[str]]:
     """System and numbers of the rows that a reader sees, controls included, top to bottom."""
-    script = """return [...document.querySelectorAll("#measures tbody tr")].filter(row => row.offsetParent)
-        .map(row => [...row.cells].map(cell => cell.innerText.split("\\n")[0].split(" ±")[0].trim()))"""
-    return driver.execute_script(script)
+    return driver.execute_script("""return [...document.querySelectorAll("#measures tbody tr")].filter(row => row.offsetParent)
+        .map(row => [...row.cells].map(cell => cell.innerText.split("\\n")[0].split(" ±")[0].trim()))""")
 
 
 @needs_browser
@@ -238,12 +236,12 @@ def test_all_samplers_shows_the_other_rows(browser: Any, folder: Path) -> None:
 
 @needs_browser
 def test_a_narrow_window_scrolls_the_table_not_the_page(browser: Any, folder: Path) -> None:
-    driver = opened(browser, folder, width=400)
-    assert driver.execute_script("return [innerWidth, document.documentElement.scrollWidth <= innerWidth]") == [400, True]
+    script = "return [innerWidth, document.documentElement.scrollWidth <= innerWidth]"
+    assert opened(browser, folder, width=400).execute_script(script) == [400, True]
 
 
 @needs_browser
-def test_a_name_brings_its_line_out_and_a_click_enlarges(browser: Any, folder: Path) -> None:
+def test_a_name_highlights_its_line_and_a_click_enlarges(browser: Any, folder: Path) -> None:
     driver = opened(browser, folder)
     driver.find_element("css selector", ".legend button[data-system='1']").click()
     faded = driver.execute_script("return [...document.querySelectorAll('.faded')].map(line => line.id.split('-line-')[1][0])")

@@ -29,7 +29,7 @@ def test_the_label_matters_from_the_first_code_on() -> None:
 
 def test_sampling_with_the_cache_follows_the_same_distribution_as_the_logits() -> None:
     prior, labels = small(), torch.randint(3, (64,), generator=torch.Generator().manual_seed(1))
-    codes = prior.sample(labels, torch.Generator().manual_seed(0))
+    codes = prior.draw(64, labels, torch.Generator().manual_seed(0))
     generator, expected = torch.Generator().manual_seed(0), torch.zeros(64, 5, dtype=torch.long)
     for position in range(5):  # the same draws without a cache
         probabilities = prior(expected, labels)[:, position].softmax(dim=-1)
@@ -48,9 +48,9 @@ def test_probabilities_of_all_sequences_sum_to_one() -> None:
 def test_sampling_leaves_out_dropout_and_puts_the_mode_back() -> None:
     torch.manual_seed(0)
     prior, labels = CodePrior(n_codes=7, length=5, classes=3, width=16, layers=2, heads=2, dropout=0.5), torch.arange(30) % 3
-    drawn = [prior.train(mode).sample(labels, torch.Generator().manual_seed(0)) for mode in (True, False)]
+    drawn = [prior.train(mode).draw(30, labels, torch.Generator().manual_seed(0)) for mode in (True, False)]
     assert torch.equal(*drawn)
-    assert prior.train().sample(labels).shape == (30, 5)
+    assert prior.train().draw(30, labels).shape == (30, 5)
     assert all(module.training for module in prior.modules())
     codes = torch.zeros(3, 5, dtype=torch.long)
     assert not torch.equal(prior(codes, labels[:3]), prior(codes, labels[:3])), "the control: training does drop units out"

@@ -1,9 +1,10 @@
-"""The VQ-VAE: its codebook, its two phases, its priors."""
+"""The VQ-VAE: its codebook, its two phases, its samplers."""
 
 import pytest
 import torch
 from builders import build
 
+from lit_models.sampling.code_frequencies import CodeFrequencies
 from lit_models.vqvae import VQVAE
 
 
@@ -19,9 +20,11 @@ def test_vqvae_decode_snaps_to_the_codebook() -> None:
 @pytest.mark.parametrize(("autoencoder_steps", "moves"), [(100, {"encoder", "decoder", "quantiser"}), (-1, {"prior"})])
 def test_vqvae_moves_one_part_a_phase(autoencoder_steps: int, moves: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VQVAE, "log_dict", lambda *args, **kwargs: None)
-    model = VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1, autoencoder_steps=autoencoder_steps)
+    model = VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1, autoencoder_steps=autoencoder_steps, prior_steps=50)
     model.quantiser.update(model.encoder(torch.rand(32, 1, 28, 28)).detach())
-    optimizer = model.configure_optimizers()["optimizer"]
+    configured = model.configure_optimizers()
+    optimizer = configured["optimizer"]
+    monkeypatch.setattr(VQVAE, "lr_schedulers", lambda self: configured["lr_scheduler"]["scheduler"])
     for group in optimizer.param_groups:  # moments that would go on moving a part which merely had no gradient
         for parameter in group["params"]:
             parameter.grad = torch.ones_like(parameter)
@@ -35,26 +38,24 @@ def test_vqvae_moves_one_part_a_phase(autoencoder_steps: int, moves: set[str], m
 
 
 @torch.no_grad()
-def test_vqvae_draws_from_the_prior_that_is_named() -> None:
+def test_vqvae_draws_from_the_sampler_that_is_named() -> None:
     model = build("vqvae")
-    assert list(model.priors) == ["autoregressive", "frequencies", "uniform"]
-    for prior in model.priors:
-        assert model.sample(4, prior=prior).shape == (4, 1, 28, 28)
+    assert list(model.samplers) == ["autoregressive", "frequencies", "uniform"]
+    for sampler in model.samplers:
+        assert model.sample(4, sampler=sampler).shape == (4, 1, 28, 28)
     with pytest.raises(ValueError, match="takes no labels"):
-        model.sample(4, torch.arange(4), prior="uniform")
-    with pytest.raises(ValueError, match=r"prior must be one of autoregressive, frequencies, uniform .* got 'gaussian'"):
-        model.sample(4, prior="gaussian")
+        model.sample(4, torch.arange(4), sampler="uniform")
+    with pytest.raises(ValueError, match=r"sampler must be one of autoregressive, frequencies, uniform .* got 'gaussian'"):
+        model.sample(4, sampler="gaussian")
     model.prior_begun.fill_(False)
-    assert list(model.priors) == ["frequencies", "uniform"]
-    uniform = VQVAE(n_codes=32, channels=16, code_prior="uniform")
-    assert next(iter(uniform.priors)) == "uniform"
+    assert list(model.samplers) == ["frequencies", "uniform"]
+    uniform = VQVAE(n_codes=32, channels=16, sampler="uniform")
+    assert uniform.default_sampler == "uniform"
     assert uniform.classes is None
 
 
 @torch.no_grad()
 def test_frequencies_take_the_codes_that_the_class_has_at_each_position() -> None:
-    model = build("vqvae")
     codes = torch.arange(50)[:, None, None].expand(50, 4, 4) % 10  # the code of every position is the label
-    model.training_codes.keep(codes.contiguous(), torch.arange(50) % 10)
-    drawn = model._sample_frequencies(20, torch.arange(20) % 10, None)
+    drawn = CodeFrequencies(codes.flatten(1), torch.arange(50) % 10).draw(20, torch.arange(20) % 10)
     assert torch.equal(drawn, (torch.arange(20) % 10)[:, None].expand(20, 16))

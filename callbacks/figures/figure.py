@@ -46,7 +46,7 @@ class Figure(Observer):
     def _write(self, trainer: Trainer, tag: str, picture: np.ndarray) -> None:
         # The step that Lightning's loggers give to this validation: batches seen, whatever the number of optimisers.
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        inside = "" if trainer.is_last_batch else f"_step_{step:06d}"  # a validation within an epoch
+        inside = "" if trainer.is_last_batch else f"_step_{trainer.global_step:06d}"  # a validation within an epoch
         file = self.folder / tag / f"epoch_{trainer.current_epoch + 1:04d}{inside}.png"
         with replacing(file) as part:
             Image.fromarray(picture).save(part, format="png")

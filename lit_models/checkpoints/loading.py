@@ -62,8 +62,17 @@ def class_of(saved: dict[str, Any], checkpoint: Path) -> type[LightningModule]:
 
 
 def arguments_of(model: type[LightningModule], saved: dict[str, Any]) -> dict[str, Any]:
-    """Those hyperparameters of a checkpoint that the constructor takes: a subclass may have saved its parent's too."""
+    """The hyperparameters of a checkpoint that the constructor takes. A subclass of the user's may have saved those of its parent too.
+
+    Raises:
+        ValueError: If one of our own models has saved others.
+    """
     hyper_parameters = saved.get("hyper_parameters", {})
+    unknown = sorted(hyper_parameters.keys() - parameters_of(model))
+    if unknown and f"{model.__module__}.{model.__qualname__}" in MODELS.values():
+        raise ValueError(
+            f"expected arguments of {model.__name__} in the checkpoint\ngot {', '.join(unknown)}: another version has written it"
+        )
     kinds = {parameter.kind for parameter in inspect.signature(model).parameters.values()}
     if inspect.Parameter.VAR_KEYWORD in kinds:
         return dict(hyper_parameters)

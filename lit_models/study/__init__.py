@@ -1,1 +1,1 @@
-"""A study: the shipped models trained alike, measured alike and shown on one page."""
+"""A study trains the shipped models under the same budget, measures them in the same way, and shows them on one page."""

@@ -1,7 +1,7 @@
 """Results of a study as one self-contained page: pictures and charts inside, no network, opens from file://.
 
-`write_page(folder)` reads `folder/results.json` and the pictures that it names, and writes `folder/index.html`; how the page looks is
-in `page.html`, whose engine escapes every text.
+`write_page(folder)` reads `folder/results.json` and the pictures that it names, and writes `folder/index.html`. The template is
+`page.html`; its engine escapes every text.
 """
 
 import base64
@@ -26,22 +26,22 @@ Entry = dict[str, Any]
 PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "claims", "pictures")
 PNG = b"\x89PNG\r\n\x1a\n"
 READINGS = {"seconds": "seconds of training", "images": "images seen"}
-CURVES = ("valid", "coverage", "fid")
-RESPONSES = ("valid", "kept", "sharpness", "change")
-SHARES = ("valid", "coverage", "kept")  # between 0 and 1
+CURVES = ("recognisable", "coverage", "fid")
+RESPONSES = ("recognisable", "kept", "sharpness", "change")
+SHARES = ("recognisable", "coverage", "kept")  # between 0 and 1
 COLOURS = ("#1f6fb4", "#d1601a", "#26893b", "#c22f3d", "#7d57b0", "#7a5140", "#d256a0", "#5c6166", "#96910f", "#0c98a8")
 DASHES = ("-", (0, (4, 1.6)), (0, (1.2, 1.3)), (0, (6, 1.5, 1, 1.5)))
 MARKERS = "os^Dv*PX<"
 
 
 def write_page(folder: Path) -> Path:
-    """Page of the results in a folder; the same results give the same bytes.
+    """Write the page of the results in a folder. The same results give the same bytes.
 
     Returns:
-        The page, `folder/index.html`, whole or not written at all.
+        The page, `folder/index.html`. It is whole, or the old page stays.
     Raises:
         FileNotFoundError: If `results.json` or a picture that it names is missing.
-        ValueError: If `results.json` is not one of a study, or a picture is not a PNG.
+        ValueError: If `results.json` does not hold results of a study, or a picture is no PNG.
     """
     results = read_results(folder)
     try:
@@ -55,12 +55,12 @@ def write_page(folder: Path) -> Path:
 
 
 def read_results(folder: Path) -> Entry:
-    """What `results.json` holds; a number that is not finite is a missing one."""
+    """The content of `results.json`; numbers that are not finite become None."""
     file = folder / "results.json"
     if not file.is_file():
         raise FileNotFoundError(f"expected results of a study in {file}, got no such file: run the study first, or name its folder")
     try:
-        results = json.loads(file.read_text(encoding="utf-8"), parse_constant=lambda word: None)
+        results = json.loads(file.read_text(encoding="utf-8"), parse_constant=lambda constant: None)
     except ValueError as error:
         raise ValueError(f"expected JSON in {file}, got {error}: run the study again") from error
     missing = [part for part in PARTS if not isinstance(results, dict) or part not in results]
@@ -70,6 +70,7 @@ def read_results(folder: Path) -> Entry:
 
 
 def render(folder: Path, results: Entry) -> str:
+    """The page as HTML."""
     systems = {entry["system"]: entry["title"] for part in ("rows", "stages", "responses") for entry in results[part]}
     engine = Environment(
         loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
@@ -92,7 +93,7 @@ def render(folder: Path, results: Entry) -> str:
 
 
 def number(value: float | None, digits: int | None = None) -> str:
-    """With as many decimals as asked for, else three figures and never fewer than the whole part has."""
+    """A number with `digits` decimals, by default with three significant figures and the whole integer part."""
     if value is None:
         return "n/a"
     if digits is None:
@@ -101,7 +102,7 @@ def number(value: float | None, digits: int | None = None) -> str:
 
 
 def best_shown(column: Entry, rows: list[Entry]) -> str | None:
-    """Best mean of the systems' main rows as the table shows it: what looks equal is bold alike."""
+    """The best mean of the main rows, rounded as in the table, so that all cells that look equal to it are bold."""
     values = [row["values"].get(column["key"]) for row in rows if row["main"]]
     means = [value["mean"] for value in values if value and value["mean"] is not None]
     if not means or column["better"] is None:
@@ -110,7 +111,7 @@ def best_shown(column: Entry, rows: list[Entry]) -> str | None:
 
 
 def picture_data(file: Path) -> Entry:
-    """A PNG as data URI, and whether it is so small that the page enlarges it."""
+    """A PNG as a data URI, and whether it is so small that the page enlarges it."""
     if not file.is_file():
         raise FileNotFoundError(f"expected the picture {file}, which results.json names, got no such file: run the study again")
     data = file.read_bytes()
@@ -120,7 +121,7 @@ def picture_data(file: Path) -> Entry:
 
 
 def quality_charts(stages: list[Entry], systems: Entry) -> list[Entry]:
-    """Each measure against seconds and against images."""
+    """One chart per measure against seconds, and one against images."""
     charts = []
     for reading, unit in READINGS.items():
         for measure in CURVES if stages else ():
@@ -132,7 +133,7 @@ def quality_charts(stages: list[Entry], systems: Entry) -> list[Entry]:
 
 
 def draw_seeds(axes: Axes, stages: list[Entry], reading: str, measure: str, place: int) -> None:
-    """Thin lines of the seeds, and their mean over the stages that every seed has: one fewer would make it jump."""
+    """A thin line per seed, and their mean over the stages that all seeds have: with a seed missing, the mean would jump."""
     seeds = []
     for seed in sorted({stage["seed"] for stage in stages}):
         own = sorted((stage for stage in stages if stage["seed"] == seed), key=lambda stage: stage["images"])
@@ -146,7 +147,7 @@ def draw_seeds(axes: Axes, stages: list[Entry], reading: str, measure: str, plac
 
 
 def response_groups(responses: list[Entry], systems: Entry) -> list[Entry]:
-    """Where noise was added, in which unit: charts, and the sigma that halves by title of system."""
+    """One group per place and unit of the noise: its charts, and the sigma50 of each system."""
     groups: list[Entry] = []
     for at, unit in dict.fromkeys((entry["at"], entry["unit"]) for entry in responses):
         own = {entry["system"]: entry for entry in responses if (entry["at"], entry["unit"]) == (at, unit)}
@@ -163,7 +164,7 @@ def response_groups(responses: list[Entry], systems: Entry) -> list[Entry]:
 
 
 def legend(name: str, entries: list[Entry], systems: Entry) -> list[Entry]:
-    """The systems that the charts of a section show, each with its line."""
+    """The systems in the charts of a section, each with a sample of its line."""
     shown, buttons = {entry["system"] for entry in entries}, []
     for place, (system, title) in enumerate(systems.items()):
         if system in shown:
@@ -175,6 +176,7 @@ def legend(name: str, entries: list[Entry], systems: Entry) -> list[Entry]:
 
 
 def empty_axes(unit: str, measure: str) -> tuple[Figure, Axes]:
+    """A figure without lines, with the scales of a measure."""
     figure = Figure(figsize=(4.4, 3.0), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel(unit, parse_math=False)
@@ -193,17 +195,17 @@ def empty_axes(unit: str, measure: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def draw_line(axes: Axes, points: Iterable[tuple], place: int, **look: Any) -> None:
-    """The line of system number `place` through the points that have both numbers, under a name by which the page finds it."""
-    there = [point for point in points if None not in point]
+def draw_line(axes: Axes, points: Iterable[tuple], place: int, **changes: Any) -> None:
+    """Draw the line of system number `place` through the points that have both numbers. The page finds it by its `gid`."""
+    complete = [point for point in points if None not in point]
     style: Entry = {"linewidth": 1.6, "markersize": 4.5, "markeredgecolor": "white", "markeredgewidth": 0.4}
     style |= {"color": COLOURS[place % len(COLOURS)], "linestyle": DASHES[place // len(COLOURS) % len(DASHES)]}
-    if there:
-        axes.plot(*zip(*there, strict=True), gid=f"line-{place}-{len(axes.lines)}", **(style | look))
+    if complete:
+        axes.plot(*zip(*complete, strict=True), gid=f"line-{place}-{len(axes.lines)}", **(style | changes))
 
 
 def svg(figure: Figure, name: str) -> Markup:
-    """The figure as SVG to stand inside HTML; its names get a prefix, because a page has many figures."""
+    """The figure as SVG inside HTML. Its ids get `name` as a prefix, because a page has many figures."""
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lit_models.study"}):
         figure.savefig(buffer := BytesIO(), format="svg", transparent=True, metadata={"Date": None})
     drawing = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", buffer.getvalue().decode(), flags=re.DOTALL)

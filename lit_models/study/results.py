@@ -1,4 +1,4 @@
-"""Puts the answers of a study together: results.json, results.csv and the page."""
+"""Writes the results of a study from its measures: results.json, results.csv and the page."""
 
 import csv
 import datetime
@@ -21,7 +21,7 @@ PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics
 
 
 class Column(NamedTuple):
-    """A measure in the table: `better` is "higher", "lower" or None where neither is, `digits` are its decimals."""
+    """A column of the table: `better` is "higher", "lower" or None if neither is better; `digits` is its number of decimals."""
 
     key: str
     title: str
@@ -33,42 +33,42 @@ class Column(NamedTuple):
 
 
 COLUMNS = [
-    Column("valid", "valid", "samples", "", "higher", 3, "share of samples that are digits to the judge"),
-    Column("fid", "FID (judge)", "samples", "", "lower", 2, "Fréchet distance to test images in the judge's features, not Inception's"),
-    Column("fid_inception", "FID (Inception)", "samples", "", "lower", 2, "the same in Inception's; n/a unless features: inception"),
-    Column("kid", "KID x 1000", "samples", "", "lower", 2, "kernel distance in the judge's features; real images have 0 in expectation"),
-    Column("density", "density", "samples", "", None, 3, "how many real neighbourhoods a sample lies in, k = 5, over k"),
+    Column("recognisable", "recognisable", "samples", "", "higher", 3, "share of samples that the judge recognises as a digit"),
+    Column("fid", "FID", "samples", "", "lower", 2, "Fréchet distance to test images in the judge's features, not Inception's"),
+    Column("fid_inception", "FID (Inception)", "samples", "", "lower", 2, "FID in Inception's features; n/a unless features: inception"),
+    Column("kid", "KID x 1000", "samples", "", "lower", 2, "kernel distance in the judge's features; its expectation is 0 for real images"),
+    Column("density", "density", "samples", "", None, 3, "number of real neighbourhoods (k = 5) that contain a sample, divided by k"),
     Column("coverage", "coverage", "samples", "", "higher", 3, "share of real images with a sample in their neighbourhood, k = 5"),
     Column("precision", "precision", "samples", "", None, 3, "share of samples in the neighbourhood of a real image, k = 5"),
     Column("recall", "recall", "samples", "", "higher", 3, "share of real images in the neighbourhood of a sample, k = 5"),
-    Column("fid_second", "FID (second)", "samples", "", "lower", 2, "the same in the second judge's features, in which nothing was tuned"),
-    Column("coverage_second", "coverage (second)", "samples", "", "higher", 3, "coverage in the second judge's features"),
-    Column("control", "control", "samples", "", "higher", 3, "share of samples that are the digit asked for"),
-    Column("balance", "balance", "samples", "", "higher", 3, "1 less the total variation distance of its classes from the real ones"),
+    Column("fid_second", "FID (second)", "samples", "", "lower", 2, "FID in the judge's second features, in which nothing was tuned"),
+    Column("coverage_second", "coverage (second)", "samples", "", "higher", 3, "coverage in the judge's second features"),
+    Column("control", "control", "samples", "", "higher", 3, "share of samples whose digit is the one asked for"),
+    Column("balance", "balance", "samples", "", "higher", 3, "1 minus the total variation distance between sampled and real classes"),
     Column("spread", "spread", "samples", "", None, 2, "variance of a pixel within a class, relative to real images"),
-    Column("novelty", "novelty", "samples", "", None, 2, "distance to the nearest training image over test images'; copies: below 1"),
+    Column("novelty", "novelty", "samples", "", None, 2, "distance to the nearest training image over that of test images; copies: < 1"),
     Column("sharpness", "sharpness", "samples", "", None, 2, "coherent gradients (Zhu & Milanfar 2010), relative to real images"),
     Column("mse", "MSE", "codes", "per pixel", "lower", 4, "squared error of reconstructions of test images"),
-    Column("reconstruction_valid", "valid reconstructions", "codes", "", "higher", 3, "share of them that are digits to the judge"),
+    Column("reconstruction_recognisable", "recognisable reconstructions", "codes", "", "higher", 3, "share recognised as a digit"),
     Column("nats", "nats", "codes", "per image", "lower", 1, "upper bound of -log p(x), binarised test images; VAE: importance-sampled"),
-    Column("nats_error", "± nats", "codes", "per image", None, 2, "standard error of the former over images"),
-    Column("kl", "KL", "codes", "nats", None, 1, "of q(z|x) from the standard normal, an image"),
-    Column("active", "active", "codes", "", None, 0, "numbers of the code whose posterior mean varies over images"),
+    Column("nats_error", "± nats", "codes", "per image", None, 2, "standard error of the nats over images"),
+    Column("kl", "KL", "codes", "nats", None, 1, "KL divergence of q(z|x) from the standard normal, per image"),
+    Column("active", "active", "codes", "", None, 0, "number of code elements whose posterior mean varies over images"),
     Column("probe", "linear probe", "codes", "", "higher", 3, "accuracy of a linear classifier on the codes of test images"),
     Column("knn", "15-NN", "codes", "", "higher", 3, "accuracy of 15 nearest neighbours on the codes of test images"),
-    Column("silhouette", "silhouette", "codes", "", "higher", 2, "how far apart the classes' codes lie, -1 to 1"),
+    Column("silhouette", "silhouette", "codes", "", "higher", 2, "separation of the classes' codes, -1 to 1"),
     Column("sigma50_centroids", "sigma50 (centroids)", "noise", "spreads", None, 2, "noise at which half of the decodes keep the class"),
     Column("sigma50_codes", "sigma50 (codes)", "noise", "spreads", None, 2, "the same at the codes of test images"),
-    Column("seconds", "training", "cost", "s", "lower", 0, "seconds of training batches, without validation, until the model that is kept"),
+    Column("seconds", "training", "cost", "s", "lower", 0, "seconds in training batches, without validation, up to the model that is kept"),
     Column("sample_seconds", "1,000 samples", "cost", "s", "lower", 2, "seconds that 1,000 samples take"),
-    Column("parameters", "parameters", "cost", "", None, 0, "of the whole model"),
-    Column("decoder_parameters", "decoder", "cost", "", None, 0, "parameters of the network that makes images"),
+    Column("parameters", "parameters", "cost", "", None, 0, "number of parameters of the whole model"),
+    Column("decoder_parameters", "decoder", "cost", "", None, 0, "number of parameters of the network that makes images from codes"),
 ]  # fmt: skip
 
 
 def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str, Any], controls: list[dict[str, Any]]) -> Path:
-    """From all measures that are there, whoever made them. Returns the page."""
-    found = {name: _of_system(study, system, plan) for name, system in plan.systems.items()}
+    """Write the results of all measures in the folder, also of those that other processes made. Returns the page."""
+    found = {name: _measures_of_system(study, system, plan) for name, system in plan.systems.items()}
     measures = Measures([each for seeds in found.values() for each in seeds], yardstick.n)
     results: dict[str, Any] = {
         "study": about,
@@ -96,7 +96,7 @@ def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str
 
 
 def about(plan: Plan, machine: str, judge_sha256: str | None, recipe: str) -> dict[str, Any]:
-    """Data set, date, budget, versions, machine and judge: what a figure is worth nothing without."""
+    """Data set, date, budget, versions, machine and judge: numbers cannot be compared without them."""
     versions = {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "title": plan.title,
@@ -112,14 +112,14 @@ def about(plan: Plan, machine: str, judge_sha256: str | None, recipe: str) -> di
     }
 
 
-def _of_system(study: Path, system: System, plan: Plan) -> list[dict[str, Any]]:
+def _measures_of_system(study: Path, system: System, plan: Plan) -> list[dict[str, Any]]:
     files = [measures_of(study, system, seed) for seed in plan.seeds_of(system)]
     return [json.loads(file.read_text()) for file in files if file.is_file()]
 
 
 def _rows(study: Path, system: System, found: list[dict[str, Any]], plan: Plan) -> list[dict[str, Any]]:
-    """The main row, with what the model as a whole has, then one for each other way to be sampled."""
-    base = {"system": system.name, "title": system.title, "seeds": [each["seed"] for each in found], "note": system.tell, "error": None}
+    """The main row, which also has the measures of the model as a whole, and one row for each further sampler."""
+    base = {"system": system.name, "title": system.title, "seeds": [each["seed"] for each in found], "note": system.note, "error": None}
     failed = [file.read_text() for seed in plan.seeds_of(system) if (file := folder_of(study, system, seed) / "error.txt").is_file()]
     if not found:
         return [base | {"sampler": "", "main": True, "values": {}, "error": failed[0] if failed else "not trained yet"}]
@@ -133,7 +133,7 @@ def _rows(study: Path, system: System, found: list[dict[str, Any]], plan: Plan) 
 
 
 def _over_seeds(values: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Of each column mean, standard deviation, worst and number over the seeds that have it."""
+    """For each column the mean, the standard deviation, the worst value and the number of the seeds that have it."""
     found = {}
     for column in COLUMNS:
         have = [float(each[column.key]) for each in values if each.get(column.key) is not None]
@@ -154,7 +154,7 @@ def _pictures(study: Path, system: System) -> list[dict[str, str]]:
 
 
 def _write_csv(file: Path, results: dict[str, Any]) -> None:
-    """A line a row of the table and a column a measure: the mean over seeds, its standard deviation where there are several."""
+    """One line per row of the table and two columns per measure: the mean over seeds, and the standard deviation if there are several."""
     keys = [column["key"] for column in results["columns"]]
     with replacing(file) as part, part.open("w", newline="") as stream:
         writer = csv.writer(stream)

@@ -1,4 +1,4 @@
-"""Runs a study: what is missing is trained and measured, then the page is written; after a cut the same command goes on."""
+"""Runs a study: trains and measures what is missing, then writes the page. After an interruption the same command resumes it."""
 
 import datetime
 import os
@@ -7,10 +7,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from datamodules.sources import provide
-from lit_models.command.errors import UserError
-from lit_models.command.on_runs import load
-from lit_models.evaluation.judge import Judge, controls, load_judge, make_judge, save_judge
+from datamodules import MNISTDataModule
+from lit_models.checkpoints.loading import open_checkpoint
+from lit_models.contracts import HasImages
+from lit_models.evaluation.judge import Judge, controls, judge_of, known_images, load_judge, make_judge, save_judge
 from lit_models.evaluation.measure import Yardstick
 from lit_models.study.machine import machine
 from lit_models.study.measuring import measure_system, measures_of
@@ -20,24 +20,26 @@ from lit_models.study.training import Failed, folder_of, run_in, train, trained
 
 
 def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int:
-    """1 if a system failed, else 0; the page is written in both cases, and after each system.
+    """Run a study in a folder. The page is written after each system, and at the end.
 
     Args:
-        only: Names of the systems that this process cares for; none means all.
+        only: Names of the systems that this process trains and measures; an empty list means all.
+        root: Folder of the data; default `$MNIST_ROOT`, else `data/`.
+    Returns:
+        1 if a system failed, else 0.
     """
-    folder = Path(root or os.environ.get("MNIST_ROOT") or "data")
-    provide(plan.dataset, folder, None)
+    root = str(root or os.environ.get("MNIST_ROOT") or "data")
+    data = MNISTDataModule(plan.dataset, root=root).whole()  # type: ignore[arg-type]
     study.mkdir(parents=True, exist_ok=True)
-    judge, recipe = _judge(plan, study, root)
+    judge, recipe = _judge(plan, study, data, root)
     yardstick, small = (
-        Yardstick(plan.dataset, judge, n, root, plan.features == "inception" and n == plan.samples)
-        for n in (plan.samples, plan.samples_at_images)
+        Yardstick(data, judge, n, plan.features == "inception" and n == plan.samples) for n in (plan.samples, plan.samples_at_images)
     )
-    said = about(plan, machine(), judge.sha256 if judge else None, recipe)
+    description = about(plan, machine(), judge.sha256 if judge else None, recipe)
     rows = _controls(yardstick)
     chosen = [system for system in plan.systems.values() if not only or system.name in only]
     every = [(system, seed) for system in chosen for seed in plan.seeds_of(system)]
-    todo = sorted(every, key=lambda each: plan.seeds_of(each[0]).index(each[1]))  # one seed of all, then the others
+    todo = sorted(every, key=lambda each: plan.seeds_of(each[0]).index(each[1]))  # the first seed of all systems, then the others
     began, failed = time.monotonic(), 0
     done_before = sum(measures_of(study, system, seed).is_file() for system, seed in todo)
     for number, (system, seed) in enumerate(todo, 1):
@@ -54,62 +56,59 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int
             between = time.monotonic()
             measure_system(study, system, seed, plan, yardstick, small, root)
             print(f"         trained in {between - start:.0f} s, measured in {time.monotonic() - between:.0f} s", flush=True)
-        except Exception as problem:  # a model that fails is a row with its error, and the study goes on
+        except Exception as problem:  # a system that fails gets a row with its error, and the study continues
             failed += 1
             error.parent.mkdir(parents=True, exist_ok=True)
-            error.write_text(f"{type(problem).__name__}: {problem}" if not isinstance(problem, Failed) else str(problem))
+            message = str(problem) if isinstance(problem, Failed) else f"{type(problem).__name__}: {problem}"
+            error.write_text(" | ".join(message.splitlines()))
             (error.parent / "traceback.txt").write_text(traceback.format_exc())
             print(f"         failed: {error.read_text()}", flush=True)
-        write_results(study, plan, yardstick, said, rows)
-    page = write_results(study, plan, yardstick, said, rows)
+        write_results(study, plan, yardstick, description, rows)
+    page = write_results(study, plan, yardstick, description, rows)
     print(f"page     {page}\ntable    {study / 'results.csv'}\nclaims   {study / 'results.json'}", flush=True)
     return 1 if failed else 0
 
 
 def _time_left(began: float, done: int, n: int) -> str:
-    """How much of the whole is done, and, from what this process has done so far, how long the rest will take."""
+    """The time of day, and an estimate of the time left, once this process has finished a training."""
     if done < 1:
         return f"{datetime.datetime.now():%H:%M}"
     rest = (time.monotonic() - began) / done * (n - done)
     return f"{datetime.datetime.now():%H:%M}, about {rest / 60:.0f} minutes to go"
 
 
-def _judge(plan: Plan, study: Path, root: str | None) -> tuple[Judge | None, str]:
-    """The data set's own, or one made for this study where the plan says of which two classifiers."""
-    found = load_judge(plan.dataset, root) or load_judge(plan.dataset, root, study / "judge.pt")
-    if found is None and plan.judge:
+def _judge(plan: Plan, study: Path, data: HasImages, root: str) -> tuple[Judge | None, str]:
+    """The shipped judge of the data set, or one that is made for this study from the two classifiers that the plan names."""
+    file = study / "judge.pt"
+    found = judge_of(plan.dataset, data)
+    if found is None and plan.judge and not file.is_file():
         classifiers = [System(f"judge_{number}", "classifier", config) for number, config in enumerate(plan.judge, 1)]
-        for system in classifiers:
+        for seed, system in enumerate(classifiers):  # seeds differ
             print(f"judge    training {' + '.join(system.config)}", flush=True)
-            if not trained(folder_of(study, system, number_of(system)), system, plan):
-                train(study, system, number_of(system), plan, root)
-        models = [load(_checkpoint(study, system), None)[0] for system in classifiers]
-        data = Yardstick(plan.dataset, None, root=root).data
+            if not trained(folder_of(study, system, seed), system, plan):
+                train(study, system, seed, plan, root)
+        models = [open_checkpoint(_checkpoint(study, system, seed))[0] for seed, system in enumerate(classifiers)]
         recipe = "; ".join(f"lightning fit --config {' --config '.join(system.config)}" for system in classifiers) + f" on {plan.dataset}"
-        save_judge(make_judge(models[0], models[1], data), plan.dataset, recipe, study / "judge.pt")
-        found = load_judge(plan.dataset, root, study / "judge.pt")
+        save_judge(make_judge(models[0], models[1], data), plan.dataset, recipe, file)  # type: ignore[arg-type]
+    if found is None and file.is_file():
+        found = load_judge(file, plan.dataset, known_images(data))
     if found is None:
         print(f"judge    none for {plan.dataset}: measures of samples are n/a; name two classifiers under judge: to make one", flush=True)
         return None, ""
     return found
 
 
-def number_of(system: System) -> int:
-    """The seed of a judge's classifier: its place less one, so that the two differ."""
-    return int(system.name.rpartition("_")[2]) - 1
-
-
-def _checkpoint(study: Path, system: System) -> Path:
-    run = run_in(folder_of(study, system, number_of(system)))
+def _checkpoint(study: Path, system: System, seed: int) -> Path:
+    run = run_in(folder_of(study, system, seed))
     if run is None:
-        raise UserError(f"expected a run of {system.name} in {study}", "found none")
+        raise ValueError(f"expected a run of {system.name} in {study}\nfound none")
     return run / "checkpoints" / "best.ckpt"
 
 
 def _controls(yardstick: Yardstick) -> list[dict[str, Any]]:
-    """Rows of the table that are no model's: real images, and what is made of them that is no digit."""
+    """Rows of the table that belong to no model: real images, and images made from them that are no digits."""
     if yardstick.judge is None:
         return []
     spoilt = controls(yardstick.judge, yardstick.test, yardstick.labels)
     rows = [{"name": f"{yardstick.n} training images (real against real)", "values": yardstick.floor()}]
-    return rows + [{"name": name, "values": {"valid": valid}} for name, valid in spoilt.items()]
+    return rows + [{"name": name, "values": {"recognisable": share}} for name, share in spoilt.items()]

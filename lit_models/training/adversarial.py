@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from lit_models.losses import Adversary, discriminator_loss, gradient_penalty
-from lit_models.nn.adversarial import Discriminator
 from lit_models.training.logging import log_terms
 
 
 def discriminator_terms(
-    discriminator: Discriminator, images: Tensor, fakes: Tensor, labels: Tensor | None, kind: Adversary, gamma: float = 0.0
+    discriminator: nn.Module, images: Tensor, fakes: Tensor, labels: Tensor | None, kind: Adversary, gamma: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The discriminator's loss on n real images and a multiple of n generated ones, and its terms.
 

@@ -28,11 +28,17 @@ def labelled_images_of(module: LightningModule, batch: Any, classes: int = 10) -
     """
     first = not getattr(module, "_has_seen_a_batch", False)
     images, labels = images_of(module, batch)
-    if labels is None:
-        raise ValueError(f"{type(module).__name__} expected batches of (image, label), got images alone: give labels, or train a VAE")
+    labels = known(module, labels)
     if first:
         check_labels(labels, classes)
     return images, labels
+
+
+def known(module: LightningModule, labels: Tensor | None) -> Tensor:
+    """The labels; ValueError if there are none."""
+    if labels is None:
+        raise ValueError(f"{type(module).__name__} expected batches of (image, label), got images alone: give labels, or train a VAE")
+    return labels
 
 
 def check_images(images: Any) -> None:

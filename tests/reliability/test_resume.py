@@ -22,7 +22,7 @@ def test_after_an_epoch(model: str, fit, tmp_path: Path) -> None:
 
 # Inside an epoch, at its end; for the VQ-VAE also before, in and after its change of phase, which is after step 6; for the GANs before
 # and after a penalised step, the fifth.
-PLACES = {"ae": (2, 8), "vae": (3, 7), "vqvae": (2, 4, 5, 6, 7, 8, 11), "gan": (4, 5), "gan_reconstruction": (5, 6)}
+PLACES = {"ae": (2, 8), "vae": (3, 7), "vqvae": (2, 4, 5, 6, 7, 8, 11), "gan": (4, 5), "vae_gan": (5, 6)}
 
 
 @pytest.mark.parametrize(("model", "step"), [(model, step) for model in MODELS for step in PLACES.get(model, (3,))])

@@ -27,7 +27,7 @@ STOPS = {
 }
 
 
-BY_HAND = ("gan_reconstruction", "anchored", "pca_ae", "pca_vae")
+BY_HAND = ("vae_gan", "anchored", "pca_ae", "pca_vae")
 
 
 @pytest.mark.parametrize("stop", STOPS)
