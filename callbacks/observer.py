@@ -23,9 +23,8 @@ class Observer(Callback):
     missing: str = ""  # why it is left out
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage == "fit":
-            self.missing = self.what_is_missing(trainer, pl_module)
-            self._said: set[str] = set()
+        self.missing = self.what_is_missing(trainer, pl_module)
+        self._said: set[str] = set()
 
     def what_is_missing(self, trainer: Trainer, pl_module: LightningModule) -> str:
         """Why this model cannot be observed; empty if it can."""

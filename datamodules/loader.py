@@ -1,7 +1,7 @@
-"""Batches from a uint8 tensor in memory, with a state, so that a run goes on in the middle of an epoch.
+"""Batches from a uint8 tensor in memory, with a state, so that a run can be resumed within an epoch.
 
-Everything a batch depends on is a function of (seed, epoch, position): its images and its binarisation. Lightning saves
-`state_dict` with every checkpoint and gives it back on resume.
+A batch, its images and its binarisation, is a function of (seed, epoch, position). Lightning saves `state_dict` with every checkpoint and
+restores it on resume.
 """
 
 import math
@@ -15,7 +15,7 @@ from datamodules.sources import Split
 
 
 def seeded(*numbers: int) -> torch.Generator:
-    """A generator that depends on all the numbers; the mixing constant is that of Knuth's multiplicative hash."""
+    """A generator whose seed depends on all the numbers; the constant is that of Knuth's multiplicative hash."""
     seed = 0
     for number in numbers:
         seed = (seed * 2654435761 + number + 1) % 2**63
@@ -31,9 +31,9 @@ def as_images(raw: Tensor, binarize_with: torch.Generator | None = None) -> Tens
 
 
 class TrainLoader:
-    """Shuffled batches; every image `passes` times an epoch, but for a remainder that the processes could not share evenly.
+    """Shuffled batches with every image `passes` times per epoch, except a remainder that the processes cannot share evenly.
 
-    `batch_size` is that of one optimiser step over all processes: rank r takes rows r, r + world, ... of each batch.
+    `batch_size` is the number of images per optimiser step over all processes: rank r takes rows r, r + world, ... of each batch.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class TrainLoader:
         self.passes = passes
         self.rank, self.world = rank, world
         self.epoch = self.position = 0
-        # Lightning tells a loader its epoch through `sampler`, and must not find a sampler that it could replace.
+        # Lightning tells a loader its epoch through `sampler`, and must find no sampler that it could replace.
         self.sampler, self.batch_sampler = self, None
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class TrainLoader:
             noise = seeded(self.seed, self.epoch, self.position) if self.binarize == "dynamic" else None
             self.position += 1
             rows = rows.to(self.data.images.device)
-            # Binarised as a whole and dealt out afterwards: the noise does not depend on the number of processes.
+            # The batch is binarised as a whole and then shared: the noise does not depend on the number of processes.
             images, labels = as_images(self.data.images.index_select(0, rows), noise), self.data.labels[rows].long()
             yield [images[self.rank :: self.world], labels[self.rank :: self.world]]
 
@@ -90,7 +90,7 @@ class TrainLoader:
 
 
 class EvalLoader:
-    """All images in order, each once over all processes: parts of nearly equal size, none of them empty on any rank."""
+    """All images in order, each once over all processes, in parts of nearly equal size that are empty on no rank."""
 
     def __init__(self, data: Split, batch_size: int, rank: int = 0, world: int = 1) -> None:
         if len(data.images) < world:

@@ -168,7 +168,7 @@ def load(dataset: str, root: Path, verify: bool = True) -> dict[str, Split]:
 def _digits() -> dict[str, Split]:
     """The 1,797 digits inside scikit-learn, 8 x 8 in 17 shades, enlarged to 20 x 20 within 28 x 28 as MNIST's are.
 
-    They have no official test set: every fifth image is one.
+    They have no official test set: every fifth image is a test image.
     """
     from sklearn.datasets import load_digits
 

@@ -1,6 +1,6 @@
 r"""Objectives as plain functions: sums over pixels and codes, one value per image.
 
-The caller averages over the batch, so every model's numbers are on one scale: that of a whole image.
+The caller averages over the batch, so that the values of all models are on one scale, that of a whole image.
 """
 
 import math
@@ -17,12 +17,12 @@ PIXEL_VARIANCE = 0.0949  # of MNIST's training pixels in [0, 1]: 0.3081 ** 2
 
 
 def _check_same_shape(first: Tensor, second: Tensor, names: str) -> None:
-    if first.shape != second.shape:  # broadcasting would hide the slip
+    if first.shape != second.shape:  # broadcasting would hide the mistake
         raise ValueError(f"{names} must share a shape, got {tuple(first.shape)} and {tuple(second.shape)}")
 
 
 def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
-    r"""Squared error of each image, :math:`\sum_i (\hat x_i - x_i)^2`.
+    r"""Squared error per image, :math:`\sum_i (\hat x_i - x_i)^2`.
 
     Args:
         reconstructions, images: In [0, 1], (B, 1, 28, 28).
@@ -36,14 +36,14 @@ def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
 
 
 def bernoulli_loss(logits: Tensor, images: Tensor) -> Tensor:
-    r"""Cross-entropy of each image with independent Bernoulli pixels, :math:`-\sum_i x_i \log p_i + (1-x_i) \log(1-p_i)`.
+    r"""Cross-entropy per image with independent Bernoulli pixels, :math:`-\sum_i x_i \log p_i + (1-x_i) \log(1-p_i)`.
 
     Args:
         logits: :math:`\log p_i/(1-p_i)`, (B, 1, 28, 28).
         images: In [0, 1], (B, 1, 28, 28).
     Returns:
-        (B,), summed over pixels. Nats per image if the pixels are 0 or 1; on grey pixels a loss, but no likelihood,
-        for it has no normaliser there.
+        (B,), summed over pixels. Nats per image if the pixels are 0 or 1. On grey pixels it is a loss but no
+        likelihood, because it has no normaliser there.
     Raises:
         ValueError: If the shapes differ.
     Reference:
@@ -54,7 +54,7 @@ def bernoulli_loss(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def gaussian_nll(means: Tensor, images: Tensor, log_var: Tensor) -> Tensor:
-    r"""Negative log-density of each image under Gaussian pixels that share one variance.
+    r"""Negative log-density per image under Gaussian pixels that share one variance.
 
     .. math:: \tfrac12 \textstyle\sum_i \left( (x_i - \mu_i)^2 / \sigma^2 + \log 2 \pi \sigma^2 \right)
 
@@ -62,7 +62,7 @@ def gaussian_nll(means: Tensor, images: Tensor, log_var: Tensor) -> Tensor:
         means, images: In [0, 1], (B, 1, 28, 28).
         log_var: :math:`\log \sigma^2`, a scalar.
     Returns:
-        Nats per image, (B,); a density, so it may be negative.
+        Nats per image, (B,). It is a density, so it may be negative.
     Raises:
         ValueError: If the shapes differ.
     Reference:
@@ -93,14 +93,14 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25) -> Tensor:
-    r"""Commitment of the encoder to its codes, on the scale of a squared error summed over the pixels.
+    r"""Commitment loss of the encoder to its codes, on the scale of a squared error summed over the pixels.
 
     The paper's objective is :math:`\mathrm{MSE} / \mathrm{var}(x) + 0.25\, \overline{(z - e)^2}`, both means over their elements.
-    With the reconstruction as a sum over 784 pixels the whole is multiplied by :math:`784\, \mathrm{var}(x) = 74.4`, and so
+    The reconstruction is a sum over 784 pixels here, so the whole is multiplied by :math:`784\, \mathrm{var}(x) = 74.4`, and so
 
     .. math:: 784 \cdot 0.0949 \cdot 0.25 \; \overline{(z - e)^2}
 
-    A mean over the elements of the code: the ratio to the reconstruction depends on neither batch, codebook nor grid.
+    It is a mean over the elements of the code, so its ratio to the reconstruction depends on neither batch, codebook nor grid.
 
     Args:
         vectors: Encoder outputs z, (B, D, H, W).
@@ -118,17 +118,17 @@ def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25) ->
 
 
 def is_binary(images: Tensor) -> bool:
-    """Whether all pixels are 0 or 1, the only images on which a Bernoulli's cross-entropy is a likelihood."""
+    """Whether all pixels are 0 or 1: only then is the cross-entropy of Bernoulli pixels a likelihood."""
     return bool(((images == 0) | (images == 1)).all())
 
 
 def negative_log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:
-    """Nats of a sequence of codes under its prior, (B, P, K) and (B, P) to (B,), summed over positions."""
+    """Negative log-likelihood of a sequence of codes under its prior, in nats, (B, P, K) and (B, P) to (B,), summed over positions."""
     return -torch.gather(logits.log_softmax(dim=-1), 2, targets[..., None])[..., 0].sum(dim=1)
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: Adversary) -> Tensor:
-    r"""What the discriminator minimises.
+    r"""The loss that the discriminator minimises.
 
     .. math::
         \text{relativistic:} \;& \operatorname{softplus}(D(\hat x) - D(x)) \\
@@ -152,14 +152,14 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: Adversary) -> Tensor:
 
 
 def generator_loss(real: Tensor, fake: Tensor, kind: Adversary) -> Tensor:
-    r"""What the generator minimises against `discriminator_loss`.
+    r"""The loss that the generator minimises against `discriminator_loss`.
 
     .. math::
         \text{relativistic:} \; \operatorname{softplus}(D(x) - D(\hat x)), \quad
         \text{hinge:} \; -D(\hat x), \quad
         \text{non-saturating:} \; \operatorname{softplus}(-D(\hat x))
 
-    Args, shapes, errors and sources are those of `discriminator_loss`.
+    Arguments, shapes, errors and sources are those of `discriminator_loss`.
     """
     _check_same_shape(real, fake, "scores of real and generated images")
     if kind == "relativistic":
@@ -174,7 +174,7 @@ def gradient_penalty(scores: Tensor, images: Tensor) -> Tensor:
         scores: D(x), (B,), with a graph that leads to `images`.
         images: (B, 1, 28, 28), requiring a gradient.
     Returns:
-        (B,), with a graph of its own.
+        (B,), with a graph, so that it can be minimised.
     Reference:
         Mescheder et al., Which Training Methods for GANs do actually Converge?, 2018, equations 9 and 10.
         https://arxiv.org/abs/1801.04406

@@ -34,5 +34,5 @@ def test_pca_is_fitted_once_to_the_training_images(tmp_path: Path) -> None:
     before = model.encoder.axes.clone()
     fit_one_batch(model, tmp_path)
     assert torch.equal(model.encoder.axes, before)
-    with pytest.raises(ValueError, match="200 principal components expected as many images at least, got 128"):
+    with pytest.raises(ValueError, match="200 principal components expected at least 200 images, got 128"):
         fit_one_batch(PCAAE(latent_dim=200, channels=16), tmp_path)

@@ -1,15 +1,15 @@
-"""Whether a checkpoint is whole, found without torch and without unpacking anything in it."""
+"""Checks whether a checkpoint is whole, without torch and without unpacking anything in it."""
 
 import zipfile
 from pathlib import Path
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint of ours, or a damaged one: says which file, and what is wrong with it."""
+    """A file that is no checkpoint, or a damaged one. The message has the file and the reason."""
 
 
 def check_archive(path: Path) -> None:
-    """`torch.save` writes a zip archive without compression, with a checksum for each part, and `torch.load` compares none of them.
+    """Compare checksums: `torch.save` writes a zip archive with a checksum for each part, and `torch.load` ignores them.
 
     Raises:
         CheckpointError: If the file is no such archive, a part does not have its checksum, or parts claim to be larger than the file.
@@ -20,7 +20,7 @@ def check_archive(path: Path) -> None:
         try:
             with zipfile.ZipFile(stream) as archive:
                 found = _faults(archive, size)
-        except Exception as error:  # zipfile raises what the damaged byte happens to lead to
+        except Exception as error:  # zipfile raises many kinds of errors, depending on the damaged byte
             found = str(error).splitlines()[0] if str(error) else type(error).__name__
     if found:
         raise CheckpointError(f"{path} is no checkpoint, or a damaged one: {found}")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are replaced as a whole or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A path beside `target`; what has been written to it by the end of the block takes the place of `target`: whole, and on the disk.
+    """A path next to `target`. At the end of the block the file there replaces `target`, whole and synced to the disk.
 
-    An error inside leaves the target as it was and nothing beside it; a kill may leave the part, which `remove_parts` knows.
+    An error inside the block leaves the target as it was, and removes the part. A kill may leave the part, which `remove_parts` removes.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -20,11 +20,11 @@ def replacing(target: Path) -> Iterator[Path]:
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
-    _sync(target.parent)  # the rename itself
+    _sync(target.parent)  # makes the rename itself durable
 
 
 def remove_parts(folder: Path) -> None:
-    """What processes that were killed while writing have left in a folder and those below."""
+    """Remove the parts that killed processes have left in a folder and its subfolders."""
     for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
 

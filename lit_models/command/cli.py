@@ -1,6 +1,7 @@
 """LightningCLI with run folders in which runs are resumed."""
 
 import os
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -86,9 +87,11 @@ class Command(LightningCLI):
         if self.subcommand == "fit":
             os.environ[run_folders.PASSED_ON] = str(folder.resolve())
         self._settle_trainer(config.trainer, folder)
-        config.checkpoint.dirpath = config.checkpoint.dirpath or str(folder / "checkpoints")
+        config.checkpoint.dirpath = str(folder / "checkpoints")
 
     def _check_trainer(self, trainer: Any) -> None:
+        if trainer.callbacks is not None and not isinstance(trainer.callbacks, list):
+            trainer.callbacks = [trainer.callbacks]
         named = [callback.class_path for callback in trainer.callbacks or []]
         tuners = [path for path in named if path.split(".")[-1] in TUNERS]
         if tuners:
@@ -112,7 +115,9 @@ class Command(LightningCLI):
     def _logs(self, trainer: Any) -> Path:
         """The folder of all runs: `--trainer.default_root_dir`, else a logger's save_dir that the user has named, else logs/."""
         if trainer.default_root_dir:
-            return Path(trainer.default_root_dir)
+            folder = Path(trainer.default_root_dir)
+            # In a run's own config.yaml it is the folder of that run: a new run gets one next to it.
+            return folder.parents[2] if re.fullmatch(r"version_\d+", folder.name) and len(folder.parents) > 2 else folder
         named = [logger.init_args.get("save_dir") for logger in loggers_of(trainer)]
         return next((Path(each) for each in named if each and Path(each) != run_folders.LOGS), run_folders.LOGS)
 

@@ -69,7 +69,7 @@ def explain_metric(message: str) -> UserError | None:
     """The name of a metric that a callback or a schedule monitors and that is not logged."""
     found = (
         re.search(r"metric `([^`]+)` which is not available.*following: (.+)", message, flags=re.DOTALL)
-        or re.search(r"monitor='([^']+)'\) could not find the monitored key.*: \[(.+?)\]", message, flags=re.DOTALL)
+        or re.search(r"monitor='([^']+)'\)` could not find the monitored key.*: \[(.+?)\]", message, flags=re.DOTALL)
         or re.search(r"metric (\S+) which is not available. Available metrics are: \[(.*?)\]", message, flags=re.DOTALL)
     )
     if found is None:

@@ -1,9 +1,9 @@
 """Encoder and decoder networks: tensors to tensors, no loss, no randomness.
 
-GroupNorm or no normalisation only: BatchNorm would tie the images of a batch together. Most of the work is done on the
-7 x 7 grid, where a convolution costs a sixteenth of what it costs on 28 x 28; resolution is gained by
-sub-pixel convolution (Shi et al. 2016, https://arxiv.org/abs/1609.05158), which leaves no checkerboard. Weights lie with the
-channels last, as convolutions read them: a tenth faster on a CPU.
+They use GroupNorm or no normalisation: BatchNorm would couple the images of a batch. Most of the work is done on a 7 x 7 grid, where a
+convolution costs a sixteenth of its cost on 28 x 28. Sub-pixel convolution raises the resolution (Shi et al. 2016,
+https://arxiv.org/abs/1609.05158) without checkerboard artefacts. Weights have the channels last in memory, the order in which convolutions
+read them: this is a tenth faster on a CPU.
 """
 
 import torch
@@ -13,7 +13,7 @@ from lit_models.nn.blocks import FlattenGrid, UnflattenGrid, residual_blocks
 
 
 def patch_trunk(channels: int, blocks: int) -> nn.Sequential:
-    """The same shapes, faster: patches of 4 x 4 become 16 channels (B, 16, 7, 7), on which all convolutions work."""
+    """The same shapes as `image_trunk`, but faster: patches of 4 x 4 become 16 channels (B, 16, 7, 7), on which all convolutions work."""
     return nn.Sequential(
         nn.PixelUnshuffle(4),
         nn.Conv2d(16, channels, 3, padding=1),
@@ -34,7 +34,7 @@ def pixel_head(channels: int, blocks: int) -> nn.Sequential:
 
 
 class WholeGrid(nn.Module):
-    """Two layers that see all of a grid at once, beside a skip connection, (B, dim, grid, grid) in and out."""
+    """Two layers that see the whole grid at once, with a skip connection, (B, dim, grid, grid) in and out."""
 
     def __init__(self, dim: int, grid: int, width: int) -> None:
         super().__init__()
@@ -48,8 +48,8 @@ class WholeGrid(nn.Module):
 class Encoder(nn.Module):
     """Images (B, 1, 28, 28) to a vector (B, out_features).
 
-    Convolutions see a neighbourhood; the layer of `width` between them and the vector sees all of the image, and is what
-    makes a code good: as many channels again would cost twice the time for less.
+    Convolutions see a neighbourhood. The layer of `width` between them and the vector sees the whole image, and makes the code good: twice
+    the channels would cost twice the time and bring less.
     """
 
     def __init__(self, out_features: int, channels: int = 32, blocks: int = 1, width: int = 256) -> None:
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A vector (B, in_features) to pixel logits (B, 1, 28, 28); a sigmoid makes them images in [0, 1]."""
+    """A vector (B, in_features) to pixel logits (B, 1, 28, 28); a sigmoid turns them into images in [0, 1]."""
 
     def __init__(self, in_features: int, channels: int = 32, blocks: int = 1, width: int = 256) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Decoder(nn.Module):
 
 
 def grid_kernel(grid: int) -> dict[str, int]:
-    """The convolution that takes the 7 x 7 features to `grid` x `grid` codes; its transpose leads back."""
+    """Kernel of the convolution from 7 x 7 features to `grid` x `grid` codes, and of its transpose back."""
     kernels = {7: dict(kernel_size=1), 5: dict(kernel_size=3), 4: dict(kernel_size=4)}
     if grid not in kernels:
         raise ValueError(f"grid must be one of {sorted(kernels)} (codes per side of an image), got {grid}")
@@ -104,7 +104,7 @@ class GridEncoder(nn.Module):
 class GridDecoder(nn.Module):
     """A grid of vectors (B, dim, grid, grid) to pixel logits (B, 1, 28, 28).
 
-    What a code means may depend on all others: a layer of `width` sees the whole grid first.
+    The meaning of a code may depend on all others, so a layer of `width` sees the whole grid first.
     """
 
     def __init__(self, dim: int, grid: int, channels: int = 64, blocks: int = 1, width: int = 512) -> None:

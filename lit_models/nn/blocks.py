@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """A 3 x 3 and a 1 x 1 convolution beside a skip connection, (B, C, H, W) in and out (van den Oord et al. 2017, 4.1)."""
+    """A 3 x 3 and a 1 x 1 convolution with a skip connection, (B, C, H, W) in and out (van den Oord et al. 2017, 4.1)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class ResidualBlock(nn.Module):
 
 
 def residual_blocks(channels: int, blocks: int) -> list[nn.Module]:
-    """So many blocks, and the normalisation and activation that their sum still wants; (B, C, H, W) in and out."""
+    """Residual blocks, then the normalisation and activation that their sum needs; (B, C, H, W) in and out."""
     return [*[ResidualBlock(channels) for _ in range(blocks)], nn.GroupNorm(8, channels), nn.SiLU()]
 
 
@@ -36,7 +36,7 @@ def image_trunk(channels: int, blocks: int) -> nn.Sequential:
 
 
 class FlattenGrid(nn.Module):
-    """Features (B, C, H, W) to vectors (B, H W C), position by position: with the channels last, that is how they lie in memory."""
+    """Features (B, C, H, W) to vectors (B, H W C), position by position, which is their order in memory with the channels last."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features.permute(0, 2, 3, 1).flatten(1)

@@ -11,7 +11,7 @@ class PCAEncoder(nn.Module):
     r"""Images (B, 1, 28, 28) to their principal components, :math:`z = A (x - m)`, (B, n_components), rows of A orthonormal.
 
     With `whiten` each component is divided by its standard deviation on the training images. Mean (784,), axes
-    (n_components, 784) and variances (n_components,) are buffers: part of the checkpoint, never trained.
+    (n_components, 784) and variances (n_components,) are buffers: they are part of the checkpoint and never trained.
     """
 
     def __init__(self, n_components: int, whiten: bool) -> None:
@@ -30,8 +30,9 @@ class PCAEncoder(nn.Module):
 
     def fit(self, images: Tensor) -> None:
         """Fit to all of `images`, (N, 1, 28, 28), in float64."""
-        if len(images) < len(self.axes):
-            raise ValueError(f"{len(self.axes)} principal components expected as many images at least, got {len(images)}")
+        least = max(2, len(self.axes))
+        if len(images) < least:
+            raise ValueError(f"{len(self.axes)} principal components expected at least {least} images, got {len(images)}")
         pca = PCA(len(self.axes), svd_solver="covariance_eigh").fit(images.flatten(1).cpu().double().numpy())
         for buffer, value in ((self.mean, pca.mean_), (self.axes, pca.components_), (self.variances, pca.explained_variance_)):
             buffer.copy_(torch.from_numpy(value))

@@ -1,7 +1,7 @@
-"""Where classes live in a latent space that is laid out by hand.
+"""Anchors: the places of classes in a latent space that is laid out by hand.
 
-Neighbours lie sqrt(D) apart in every layout: along the way from one to the next, noise of standard deviation sigma per
-coordinate moves a code by sigma / sqrt(D) of the distance.
+Neighbours are sqrt(D) apart in every layout. Noise of standard deviation sigma per coordinate moves a code by sigma / sqrt(D) of the
+distance between them.
 """
 
 import math
@@ -21,7 +21,7 @@ def class_anchors(layout: Layout, latent_dim: int, classes: int = 10) -> Tensor:
         \text{circle:} \; \tfrac{\sqrt D}{2 \sin(\pi / K)} (\cos \tfrac{2 \pi d}{K}, \sin \tfrac{2 \pi d}{K}, 0, \dots), \quad
         \text{simplex:} \; \sqrt{D / 2} \, e_d
 
-    On the simplex every class is every other's neighbour.
+    On the simplex all classes are neighbours of each other.
 
     Raises:
         ValueError: If the code is too narrow for the layout.

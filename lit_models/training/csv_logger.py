@@ -10,7 +10,7 @@ from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 class _Continuing(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
-        """Keep an existing file and its columns, where Lightning would delete it."""
+        """Keep an existing file and its columns; Lightning would delete it."""
         file = Path(self.metrics_file_path)
         if file.is_file():
             with file.open(newline="") as stream:
@@ -18,7 +18,7 @@ class _Continuing(ExperimentWriter):
 
 
 class MetricsCSV(CSVLogger):
-    """Lightning's CSVLogger, but for one thing: it appends to the metrics.csv it finds."""
+    """Lightning's CSVLogger, which appends to an existing metrics.csv."""
 
     _experiment: ExperimentWriter | None
 
