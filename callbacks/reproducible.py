@@ -12,10 +12,10 @@ from lit_models.checkpoints.atomic_io import AtomicCheckpointIO
 def reproducible(seed: int = 0, monitor: str | None = None) -> dict[str, Any]:
     """Arguments for a Trainer whose runs can be resumed exactly: `Trainer(max_epochs=3, **reproducible())`.
 
-    `checkpoints/last.ckpt` exists from before the first step on. A run that was stopped anywhere, also by Ctrl-C or SIGTERM, and resumed by
-    `fit(..., ckpt_path="last")` or the file's path has the weights of a run that was not stopped, bit for bit. That holds for a data module
-    of `datamodules`, whose loaders know their place. The loader of torch does not: its runs resume at the start of an epoch, in another
-    order.
+    `last.ckpt` exists from before the first step on, in the folder `checkpoints` of the run. A run that was stopped anywhere, also by
+    Ctrl-C or SIGTERM, and resumed by `fit(..., ckpt_path=FILE)` has the weights of an uninterrupted run, bit for bit. That holds for a
+    data module of `datamodules`, whose loaders have a state. torch's DataLoader has none: such a run resumes at the start of an epoch, in
+    another order.
 
     Args:
         seed: Seed of all noise in training. `lightning.seed_everything` seeds the weights, before the model is made.

@@ -20,19 +20,18 @@ from lit_models.training.configs import find
 README = (ROOT / "README.md").read_text()
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
-    assert found
-    return found[1]
+def block(language: str, number: int = 0) -> str:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)[number]
 
 
 def test_the_model_of_the_readme_trains_and_is_sampled(lightning, tmp_path: Path) -> None:
-    (tmp_path / "mymodel.py").write_text(block("python"))
+    (tmp_path / "mymodel.py").write_text(block("python", 1))
     (tmp_path / "linear.yaml").write_text(block("yaml"))
     assert lightning("fit", "--config", "linear.yaml", *DIGITS) == 0
     run = tmp_path / "logs" / "linear" / "digits"
     assert (run / "version_0" / "figures" / "centroids" / "noise" / "epoch_0003.png").is_file()
-    assert lightning("sample", run, "--model", "mymodel.LinearAE", "--noise", 0.5, "--output", "samples.png") == 0
+    assert lightning("sample", run, "--import", "mymodel", "--noise", 0.5, "--output", "samples.png") == 0
+    assert lightning("test", run, "--import", "mymodel", "--samples", 0) == 0
     sys.modules.pop("mymodel")
 
 

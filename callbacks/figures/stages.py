@@ -26,9 +26,10 @@ class Stages(Figure):
         self.rows: dict[int, torch.Tensor] = {}
 
     def what_is_missing(self, trainer: Trainer, pl_module: LightningModule) -> str:
-        if isinstance(pl_module, HasTrainingCodes):
+        missing = super().what_is_missing(trainer, pl_module)
+        if not missing and isinstance(pl_module, HasTrainingCodes):
             return f"{type(pl_module).__name__} is sampled by codes of training images, which are missing within an epoch"
-        return super().what_is_missing(trainer, pl_module)
+        return missing
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         times = trainer.global_step / self.first

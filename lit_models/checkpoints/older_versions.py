@@ -5,6 +5,7 @@ from typing import Any
 ARGUMENTS = {"latent_density": "sampler", "code_prior": "sampler"}
 CLASSES = {"lit_models.classifier.Classifier": "lit_models.evaluation.classifier.Classifier"}
 METRICS = {"val/frechet": "val/fid"}
+OPTIONS = {"--density": "--sampler", "--prior": "--sampler", "--model": "--import"}  # of the commands that take a run
 
 
 def upgrade(checkpoint: dict[str, Any]) -> dict[str, Any]:

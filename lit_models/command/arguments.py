@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import NoReturn
 
+from lit_models.checkpoints.older_versions import OPTIONS
 from lit_models.command.errors import UserError
 from lit_models.training.configs import did_you_mean
 
@@ -15,7 +16,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]
         word = next((word.split("=")[0].rstrip(":") for word in message.split() if word.startswith("--")), message)
-        hint = did_you_mean(word, known) if word not in known else ""
+        hint = f"{OPTIONS[word]} has taken its place" if word in OPTIONS else did_you_mean(word, known) if word not in known else ""
         raise UserError(f"expected {self.prog} CKPT|RUN [options]", f"got {message}", hint or f"see {self.prog} --help")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
+from lit_models.checkpoints.older_versions import ARGUMENTS
 from lit_models.command.errors import UserError
 from lit_models.training.configs import did_you_mean
 
@@ -18,8 +19,9 @@ def explain_parse_error(message: str) -> UserError:
     text = " ".join(message.split())
     if found := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: (\S+)", text):
         key = (found[1] or found[2]).lstrip("-").split("=")[0]
-        known = parameters(of_trainer=key.startswith("trainer."))
-        return UserError("expected a key that exists", f"got {key!r}", did_you_mean(key.split(".")[-1], known) or HELP)
+        known, name = parameters(of_trainer=key.startswith("trainer.")), key.split(".")[-1]
+        hint = f"{ARGUMENTS[name]} has taken its place" if name in ARGUMENTS else did_you_mean(name, known) or HELP
+        return UserError("expected a key that exists", f"got {key!r}", hint)
     if found := re.search(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.+?)(?: - |$)', text):
         return UserError(f"{found[1]} expected {readable(found[2])}", f"got {found[3]}", HELP)
     if found := re.search(r"Problem with given class_path '([^']+)': (.+?)(?: - |$)", text):

@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lit_models.training.fixed_images import data_name
@@ -20,7 +21,8 @@ class RunRecord(SaveConfigCallback):
 
     claimed: Path | None = None
     begun = False
-    from_config: tuple[tuple[list[float], list[int | None]], ...] = ()
+    schedules: tuple[tuple[list[float], list[int | None]], ...] = ()
+    rates: tuple[list[float], ...] = ()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit" and trainer.is_global_zero:
@@ -32,13 +34,17 @@ class RunRecord(SaveConfigCallback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep rates and lengths before anything is restored."""
-        self.from_config = tuple(
+        self.schedules = tuple(
             (list(schedule.base_lrs), [getattr(part, "steps", None) for part in schedule.lr_lambdas]) for schedule in schedules_of(trainer)
         )
+        self.rates = tuple([group["lr"] for group in optimizer.param_groups] for optimizer in unscheduled(trainer))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.ckpt_path:
-            for schedule, (rates, lengths) in zip(schedules_of(trainer), self.from_config, strict=True):
+            for optimizer, rates in zip(unscheduled(trainer), self.rates, strict=True):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate
+            for schedule, (rates, lengths) in zip(schedules_of(trainer), self.schedules, strict=True):
                 for part, steps in zip(schedule.lr_lambdas, lengths, strict=True):
                     if steps is not None:
                         part.steps = steps
@@ -54,6 +60,12 @@ class RunRecord(SaveConfigCallback):
             "dataset": data_name(trainer),
             "seed": self.config.seed_everything,
         }
+
+
+def unscheduled(trainer: Trainer) -> list[Optimizer]:
+    """Optimisers whose learning rates no schedule changes."""
+    scheduled = [config.scheduler.optimizer for config in trainer.lr_scheduler_configs]
+    return [optimizer for optimizer in trainer.optimizers if not any(optimizer is each for each in scheduled)]
 
 
 def schedules_of(trainer: Trainer) -> list[LambdaLR]:
