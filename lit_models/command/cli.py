@@ -15,6 +15,7 @@ from datamodules import MNISTDataModule
 from datamodules.sources import provide
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
+from lit_models.checkpoints.loading import imported
 from lit_models.checkpoints.runs import run_of
 from lit_models.command import run_folders
 from lit_models.command.curves import rewind
@@ -123,7 +124,7 @@ class Command(LightningCLI):
 
     def _settle_data(self, config: Any) -> str:
         """Make the data available; returns the name of the data set, which the config has from now on."""
-        if config.data.class_path.split(".")[-1] != MNISTDataModule.__name__:
+        if not issubclass(imported(config.data.class_path), MNISTDataModule):
             return config.data.class_path.split(".")[-1].lower()
         data = config.data.init_args
         if run_folders.PASSED_ON in os.environ:  # the process that started this one has settled it
