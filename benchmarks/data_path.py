@@ -1,9 +1,9 @@
-"""Our batches from memory against the usual path, torchvision's MNIST with ToTensor in a DataLoader.
+"""Compares our batches from memory with the usual path: torchvision's MNIST with ToTensor in a DataLoader.
 
     python -m benchmarks.data_path [--root FOLDER] [--rounds 3] [--steps 400]
 
-Data alone, and a bare loop that trains the shipped VAE, with 0 and 2 workers, in alternation, all with memory kept as `fit` keeps it.
-Prints images/s and ratios of medians.
+It times the data alone and a bare loop that trains the shipped VAE. Batches from memory, a DataLoader with 0 workers and one with 2 workers
+take turns, and freed memory is kept as in `fit`. It prints images/s and ratios of medians.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def usual(root: str, workers: int) -> DataLoader:
 
 
 def images_per_second(batches: Iterable[list[Tensor]], steps: int, model: VAE | None) -> float:
-    """From the second batch on: starting workers is not counted."""
+    """Images/s from the second batch on, so that the start of the workers is not counted."""
     adam = None if model is None else model.configure_optimizers()["optimizer"]
     start = 0.0
     for number, batch in enumerate(itertools.islice(batches, steps + 1)):
@@ -64,8 +64,8 @@ def main() -> None:
         for _ in range(given.rounds):
             for name, batches in paths.items():
                 if isinstance(batches, TrainLoader):
-                    batches.set_epoch(batches.epoch + 1)  # or it goes on where the last round left it, and ends early
-                time.sleep(0.5)  # workers of the path before go on fetching for a while
+                    batches.set_epoch(batches.epoch + 1)  # otherwise it resumes where the last round stopped, and ends early
+                time.sleep(0.5)  # workers of the previous path still fetch for a while
                 rates[name].append(images_per_second(batches, given.steps, model))
         medians = {name: statistics.median(values) for name, values in rates.items()}
         for name, rate in medians.items():

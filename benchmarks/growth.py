@@ -1,10 +1,13 @@
-"""How time and memory grow with images, codes of the codebook, kept codes, batch and labels.
+"""Measures how time and memory grow with images, codes of the codebook, kept codes, batch size and labels.
 
     python -m benchmarks.growth [--only NAME ...] [--plot benchmarks/growth.png]
 
-Each size runs in a process of its own. Prints seconds (the median of runs over some two seconds, the first left out where a run is
-short) and the peak of resident memory above that after importing, and for both the exponent: the slope of the logarithms from the
-middle size to the largest, 1 for what grows in proportion, over 20 MB for memory. Images are random.
+Each size runs in a process of its own, on random images. The benchmark prints
+
+- the seconds of a run: the median of runs over about two seconds, without the first if there are several;
+- the peak of resident memory, above that after importing;
+- the exponents of both: the slope of the logarithms from the middle size to the largest, which is 1 for proportional growth. Memory below
+  20 MB is not counted.
 """
 
 import argparse
@@ -33,12 +36,12 @@ from lit_models.study.machine import matrix_product_rate
 
 Action = Callable[[], object]
 IMAGES, CODES = [1_000, 4_000, 16_000, 64_000, 256_000, 600_000], [64, 256, 1024, 4096, 8192]
-UNITS = {"s": 0.0, "MB": 20.0}  # what is measured, and from where on it says something
+UNITS = {"s": 0.0, "MB": 20.0}  # unit, and the least value that counts for the exponent
 KEPT, BATCH, LABELS = [1_000, 2_500, 5_000, 10_000, 20_000], [32, 128, 512, 2048], [10, 100, 1_000, 10_000]
 
 
 def data(n: int) -> Split:
-    """Random images, a thousand of them over and over."""
+    """`n` images: a thousand random ones, repeated."""
     some = torch.randint(256, (1_000, 1, 28, 28), dtype=torch.uint8)
     return Split(some.repeat(math.ceil(n / 1_000), 1, 1, 1)[:n], torch.arange(n, dtype=torch.uint8) % 10)
 
@@ -53,7 +56,7 @@ def batches(n: int) -> Action:
 
 
 def training(batches: Iterable[list[torch.Tensor]]) -> Action:
-    """The AE trained on all batches."""
+    """An epoch of training the AE on `batches`."""
     model = AE()
     model.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign]
     optimizer = model.configure_optimizers()["optimizer"]
@@ -85,7 +88,7 @@ def quantiser(codes: int) -> Action:
 
 
 def density(name: str, n: int) -> Action:
-    """Fitted to n codes of 16 numbers, then drawn from and asked for the density of 5,000."""
+    """Fit a density to n codes of 16 numbers, draw 1,000 codes, and compute the log-density of 5,000."""
     codes, labels, others = torch.randn(n, 16).tanh(), torch.arange(n) % 10, torch.randn(5_000, 16)
 
     def use() -> None:
@@ -136,15 +139,15 @@ SUBJECTS: dict[str, tuple[str, list[int], Callable[[int], Action]]] = {
 
 
 def peak_of_memory() -> float:
-    """Of resident memory, in MB; Linux alone tells it from what importing has taken."""
+    """Peak of resident memory since its last reset, in MB. It can be read and reset on Linux only."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
 
 
 def measure(name: str, size: int) -> None:
-    """Prints seconds and megabytes."""
+    """Print the median seconds and the peak of memory in MB."""
     keep_freed_memory()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, that of importing, is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak, which so far is that of importing
     imported = peak_of_memory()
     action, taken = SUBJECTS[name][2](size), list[float]()
     while not taken or (sum(taken) < 2 and len(taken) < 100):
@@ -155,7 +158,7 @@ def measure(name: str, size: int) -> None:
 
 
 def exponent(sizes: list[int], values: list[float], least: float) -> str:
-    """Of the values above `least`, the others being lost in what all sizes need."""
+    """Exponent of growth of the values above `least`. Smaller values are dominated by what all sizes need."""
     counted = [(size, value) for size, value in zip(sizes, values, strict=True) if value > least]
     if len(counted) < 2:
         return "does not grow"

@@ -1,8 +1,8 @@
-"""What keeping freed memory is worth: the training step of the AE with and without it, processes of one kind and the other in turn.
+"""Measures the gain of keeping freed memory: a training step of the AE with and without it, in alternating processes.
 
     python -m benchmarks.memory [--rounds 5] [--steps 100]
 
-Prints the median time of a step and its page faults for both, and how many times as long the step takes that gives memory back.
+It prints the median time of a step and its page faults for both, and the ratio of the two times.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from lit_models.training.schedules import adam
 
 
 def steps(n: int) -> None:
-    """Prints milliseconds of the median step, and page faults a step."""
+    """Print the median time of a step in milliseconds, and the page faults per step."""
     encoder, decoder, images = Encoder(16), Decoder(16), torch.rand(128, 1, 28, 28)
     optimizer = adam([*encoder.parameters(), *decoder.parameters()], 1e-3, n)["optimizer"]
     seconds, faults = [], 0

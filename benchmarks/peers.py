@@ -1,12 +1,14 @@
-"""Our VAE and quantiser against those of peers that are on the package index, on the same work; pip install pythae vector-quantize-pytorch.
+"""Compares our VAE and quantiser with those of other packages on the same work.
 
+    pip install pythae vector-quantize-pytorch
     python -m benchmarks.peers [--rounds 3] [--images 55000] [--only quantiser pythae quality]
 
-- `vector-quantize-pytorch`: its quantiser alone in training, moving average and k-means, forward and backward, against ours.
-- `pythae`: its VAE with our encoder and decoder handed in and its own trainer, against `lightning fit` with all its figures and
-  with none: same images, batch of 128 and epochs, in alternation. Seconds of an epoch are those of the second and third.
-- quality, on MNIST: the shipped VAE trained to its end by `lightning fit`, then `pythae`'s for as many epochs as fit
-  in the same time; Fréchet distance of 10,000 samples of each to the test images, in the judge's features.
+- `quantiser` times a training step of the quantiser of `vector-quantize-pytorch` and of ours, with moving average and k-means, forward and
+  backward.
+- `pythae` times its VAE with our encoder and decoder and its own trainer, in alternation with `lightning fit` with all figures and with none.
+  Images, batch size (128) and epochs are the same. Seconds per epoch are those of the second and third epoch.
+- `quality` trains the shipped VAE to its end by `lightning fit` on MNIST, then the VAE of `pythae` for as many epochs as take the same time.
+  It prints the Fréchet distance of 10,000 samples of each to the test images, in the judge's features.
 """
 
 import argparse
@@ -85,18 +87,18 @@ class OurClock(Callback):
 
 
 def epoch_of(ends: list[float]) -> float:
-    """Seconds of an epoch: the first has the start of everything in it."""
+    """Seconds per epoch, without the first epoch, which includes the start of the training."""
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
 def apart(function: Callable[..., T], *arguments: object) -> T:
-    """Its result from a process of its own, which knows nothing of the memory that ours keeps."""
+    """Call `function` in a new process, which does not keep freed memory as this one does."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def by_pythae(images: Tensor, held_out: Tensor, epochs: int = EPOCHS, samples: int = 500) -> tuple[float, float, Tensor]:
-    """Seconds of an epoch and of all, and samples from the standard normal."""
+    """Seconds per epoch, seconds of the whole training, and samples from the standard normal."""
     begin = time.perf_counter()
     clock = TheirClock()
     model = PythaeVAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss="bce"), TheirEncoder(), TheirDecoder())
@@ -113,7 +115,7 @@ def by_pythae(images: Tensor, held_out: Tensor, epochs: int = EPOCHS, samples: i
 
 
 def by_lightning(figures: bool) -> float:
-    import benchmarks.peers as itself  # the command imports its callback from here, not from __main__
+    import benchmarks.peers as itself  # the command imports the callback from this module, not from __main__
 
     itself.OurClock.ends.clear()
     words = [
@@ -154,7 +156,7 @@ def quality(root: str) -> None:
 
 
 def quantise(rows: int, dim: int, codes: int, steps: int, ours: bool) -> float:
-    """Seconds of a training step that quantises `rows` vectors and passes a gradient back."""
+    """Seconds per training step that quantises `rows` vectors and passes a gradient back."""
     grids = torch.randn(rows // 16, dim, 4, 4, requires_grad=True)
     sequences = torch.randn(rows // 16, 16, dim, requires_grad=True)
     quantiser = VectorQuantiser(codes, dim)

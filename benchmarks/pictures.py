@@ -1,8 +1,8 @@
-"""The README's pictures, made anew from trained runs.
+"""Makes the README's pictures from trained runs.
 
     python -m benchmarks.pictures [gan_noise=FOLDER_OF_RUN ...] [--only RUN ...] [--folder docs/images]
 
-A figure of a run's last epoch is copied, and of most models 24 samples are drawn. A run lies in `logs/NAME/mnist` unless told otherwise;
+It copies the figures of each run's last epoch, and draws 24 samples of most models. The default folder of a run is `logs/NAME/mnist`. The run
 `gan_noise` is `gan_conditional` trained with `--model.conditioning noise`.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from lit_models.checkpoints.runs import find_checkpoint, run_of
 from lit_models.command import main as lightning
 
-FIGURES = {  # run: picture, tag of the figure
+FIGURES = {  # run: {picture: tag of the figure}
     "ae": {"ae_normal": "samples/normal", "ae_gaussian": "samples/gaussian", "ae_gmm": "samples/gmm", "ae_centroids": "centroids/noise"},
     "vae": {"vae_samples": "samples/grid", "vae_centroids": "centroids/noise"},
     "vae_2d": {"vae_2d_latents": "latents/plane", "vae_2d_manifold": "traversal/manifold"},

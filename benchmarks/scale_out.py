@@ -1,8 +1,8 @@
-"""One process against two on this machine's CPU, one thread each: the same batch shared (strong scaling), and twice the batch (weak).
+"""Compares one process with two on this CPU, with one thread each: the same batch shared (strong scaling), and twice the batch (weak).
 
     python -m benchmarks.scale_out [--config vae] [--rounds 3] [--steps 60]
 
-One process with two threads is beside it: on one machine that is the rival. Prints images/s, medians over rounds in alternation.
+It also measures one process with two threads, which is the alternative on one machine. It prints images/s, as medians over alternating rounds.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from benchmarks.throughput import WARM, write_random_mnist
 from lit_models.study.machine import matrix_product_rate
 
-WAYS = {  # threads, processes, batch of a step
+WAYS = {  # name: threads per process, processes, batch size over all processes
     "1 process": (1, 1, 128),
     "2 processes, batch shared": (1, 2, 128),
     "2 processes, twice the batch": (1, 2, 256),
@@ -29,7 +29,7 @@ WAYS = {  # threads, processes, batch of a step
 
 
 class Tell(Callback):
-    """Prints the images/s of all processes together, from batch `WARM` to the last; what an epoch ends with is not counted."""
+    """Prints the images/s of all processes together, from batch `WARM` to the last. The end of the epoch is not counted."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int) -> None:
         self.end = time.perf_counter()

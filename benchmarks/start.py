@@ -1,10 +1,11 @@
-"""How soon the command answers and trains, against importing what it stands on; and images sampled per second.
+"""Measures the time until the command answers and until it trains, and the images sampled per second.
 
     python -m benchmarks.start [RUN ...] [--rounds 3]
 
-`lightning --help`, and `lightning fit --config vae` until the end of its first training step, each a process of its own, as ratios to
-`python -c "import torch, lightning.pytorch"`, in alternation. For each RUN images/s of `sample(1000)`; for a prior over codes also
-without keys and values kept, which computes all tokens anew for each.
+`lightning --help`, `lightning fit --config vae` until the end of its first training step, and `python -c "import torch, lightning.pytorch"`
+run in alternation, each in a process of its own. The benchmark prints their times, and the ratios to the time of the import. For each RUN it
+prints the images/s of `sample(1000)`. A prior over codes is also sampled without a cache of keys and values, which computes all tokens again
+for each new one.
 """
 
 import argparse
@@ -41,7 +42,7 @@ COMMANDS = {
 
 
 class Leave(Callback):
-    """Ends the process after the first step."""
+    """Ends the process after the first training step."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int) -> None:
         os._exit(0)

@@ -1,13 +1,18 @@
-"""`lightning fit` against a bare PyTorch loop and against the machine: same module, batches, optimiser and data in memory, in one
-process, A B A B.
+"""Compares `lightning fit` with a bare PyTorch loop and with the machine's rate of matrix products.
+
+Both train the same module with the same batches and optimiser, with the data in memory, in one process and in alternation.
 
     python -m benchmarks.throughput [--configs ae vae ...] [--rounds 3] [--steps 100]
 
-Steady state: the steps of one epoch after the first twenty, with all shared callbacks and loggers. Images are random, so no data
-set is needed. Prints images/s of `fit`, its ratio to the bare loop, the floating-point operations of an image's training step, which
-share of the rate of matrix products that is (measured before each round), and where the time of `fit` goes: the bare loop's parts (a
-game is all "forward", and its penalties, every fourth step, are not among the operations), what Lightning adds to them without callbacks
-and loggers, "framework", and what these add to that.
+Only the steps of one epoch after the first twenty count. `fit` has all shared callbacks and loggers. Images are random, so no data set is
+needed. The benchmark prints
+
+- the images/s of `fit`, and the ratio to the bare loop;
+- the floating-point operations of a training step per image, and their share of the rate of matrix products, measured before each round;
+- the shares of the time of `fit`: the parts of the bare loop; "framework", which Lightning adds to them without callbacks and loggers; and
+  "callbacks", which callbacks and loggers add.
+
+The whole step of an adversarial model counts as "forward". Its penalties, which every fourth step adds, are not among the operations.
 """
 
 import argparse
@@ -42,7 +47,7 @@ CONFIGS = ["ae", "vae", "vqvae", "vqvae prior", "gan", "gan_conditional", "vae_g
 
 
 class Clock(Callback):
-    """Seconds between batch `WARM` and the last."""
+    """Measures the seconds from batch `WARM` to the last."""
 
     seconds = 0.0
 
@@ -62,7 +67,7 @@ def write_random_mnist(root: Path, n: int) -> None:
 
 
 def by_fit(config: str, words: list[str]) -> tuple[float, dict[str, Any]]:
-    """Seconds, and the run's own config.yaml."""
+    """Seconds of `lightning fit`, and the config.yaml of its run."""
     words = [
         *words,
         "--trainer.max_epochs=1",
@@ -80,7 +85,7 @@ def by_fit(config: str, words: list[str]) -> tuple[float, dict[str, Any]]:
 
 
 def built(config: dict[str, Any], data: MNISTDataModule) -> LightningModule:
-    """The run's module outside Lightning; what is fitted before training is fitted, what is logged goes nowhere."""
+    """The run's module outside Lightning. Clusters and principal components are fitted, as before a training, and nothing is logged."""
     module, _, name = config["model"]["class_path"].rpartition(".")
     model = getattr(importlib.import_module(module), name)(**config["model"]["init_args"])
     model.trainer = SimpleNamespace(
@@ -101,7 +106,7 @@ def built(config: dict[str, Any], data: MNISTDataModule) -> LightningModule:
 
 
 def by_hand(config: dict[str, Any], root: Path) -> tuple[dict[str, float], float]:
-    """Seconds by part of the loop, and floating-point operations of one image's forward and backward pass."""
+    """Seconds per part of the bare loop, and floating-point operations of the forward and backward pass per image."""
     batch_size = config["data"]["init_args"]["batch_size"]
     data = MNISTDataModule("mnist", root=str(root), batch_size=batch_size, verify=False)
     data.setup()
@@ -139,7 +144,7 @@ def by_hand(config: dict[str, Any], root: Path) -> tuple[dict[str, float], float
         step(batch)
         last = batch
     with FlopCounterMode(display=False) as counter:
-        model.trainer.global_step = WARM + 1  # a step without a GAN's penalties: the counter cannot look into gradients of gradients
+        model.trainer.global_step = WARM + 1  # a step without a GAN's penalties, because gradients of gradients cannot be counted
         step(last)
     return spent, counter.get_total_flops() / batch_size
 

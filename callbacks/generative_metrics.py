@@ -19,10 +19,10 @@ LOGGED = ("recognisable", "fid", "control", "density", "coverage", "spread", "sh
 class GenerativeMetrics(Observer):
     """Logs the judge's measures of `n` samples after each validation, next to as many validation images; the noise is always the same.
 
-    The measures have the names of `lit_models.evaluation.sample_quality`. For a data set without a judge, `val/fid` is over pixels, pooled
-    to 7 x 7, and the others are left out, which is said when training begins. All data sets have `val/variance`, that of a pixel over the
-    samples, relative to real images. A measure that cannot be made is NaN. The judge lives outside the model: neither weights nor
-    checkpoints contain it.
+    The measures have the names of `lit_models.evaluation.sample_quality`. For a data set without a judge, `val/fid` is over pixels,
+    pooled to 7 x 7, and the others are left out, which is said when training begins. All data sets have `val/variance`, that of a pixel
+    over the samples, relative to real images. If the measures fail, as with too few images, a warning says so once and `val/fid` is NaN.
+    The judge lives outside the model: neither weights nor checkpoints contain it.
     """
 
     needs = (CanSample,)

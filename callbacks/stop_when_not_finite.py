@@ -1,4 +1,4 @@
-"""Stops a run at the first NaN or infinity, before it is saved."""
+"""Stops a run within a few steps of the first NaN or infinity, and before it is saved."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class NotFinite(ArithmeticError):
 
 
 class StopWhenNotFinite(Callback):
-    """Checks loss terms, gradients, weights and buffers every `every_n_steps` steps, before values are logged, and before each save.
+    """Checks loss terms, gradients, weights and buffers every `every_n_steps` steps, whenever values are logged, and before each save.
 
     Raises:
         NotFinite: With the first value that is not finite, the step and the learning rate. All saved checkpoints are finite.

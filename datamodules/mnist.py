@@ -12,9 +12,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from datamodules.loader import EvalLoader, TrainLoader, as_images, seeded
-from datamodules.sources import Split, load, provide
-
-Dataset = Literal["mnist", "fashion_mnist", "kmnist", "emnist_digits", "digits"]
+from datamodules.sources import Dataset, Split, load, provide
 
 
 class MNISTDataModule(LightningDataModule):
@@ -24,9 +22,8 @@ class MNISTDataModule(LightningDataModule):
     at most, chosen by the seed.
 
     Args:
-        dataset: Null means MNIST, or `digits` with a warning where MNIST can neither be found nor downloaded and no root is named.
-        `digits`,
-            the 1,797 images inside scikit-learn, needs no network.
+        dataset: `digits` are the 1,797 images inside scikit-learn, which need no network. Null means MNIST; where MNIST can neither be
+            found nor downloaded, and no root is named, it means `digits`, with a warning.
         root: Folder of the data; default `$MNIST_ROOT`, else `data/`. Missing files are downloaded.
         batch_size: Images per optimiser step, over all processes.
         binarize: `static` draws each pixel once, with the probability of its grey value. `dynamic` draws the training images anew at every

@@ -1,4 +1,8 @@
-"""Where the images come from: MNIST's family by torchvision, or the digits inside scikit-learn."""
+"""Where the images come from: MNIST's family by torchvision, or the digits inside scikit-learn.
+
+A new data set of this form gets its name in `Dataset` and its torchvision class in `FAMILY`. Other data comes by a data module of your own,
+which a config names (README, "Add your own data").
+"""
 
 import shutil
 import socket
@@ -8,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -17,13 +21,14 @@ from torchvision import datasets
 
 from datamodules.idx import check_published, read_split
 
+Dataset = Literal["mnist", "fashion_mnist", "kmnist", "emnist_digits", "digits"]
 FAMILY = {
     "mnist": datasets.MNIST,
     "fashion_mnist": datasets.FashionMNIST,
     "kmnist": datasets.KMNIST,
     "emnist_digits": datasets.EMNIST,
 }
-NAMES = (*FAMILY, "digits")
+NAMES = get_args(Dataset)
 PATIENCE = 10.0  # seconds of trying before a mirror counts as out of reach
 Files = dict[str, tuple[Path, Path]]  # image and label file of "train" and "test"
 
@@ -64,7 +69,7 @@ def provide(dataset: str | None, root: Path, named_root: bool) -> tuple[str, str
     """Make a data set available under `root`, by download if need be.
 
     Args:
-        dataset: None means MNIST or, where the user has named no root and it can neither be found nor downloaded, `digits`.
+        dataset: None means MNIST. Where MNIST can neither be found nor downloaded, and the user has named no root, it means `digits`.
         named_root: Whether the user has named the root.
     Returns:
         The name of the data set that is there, and the reason if it is not MNIST.

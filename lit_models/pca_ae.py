@@ -104,6 +104,6 @@ class PCAAE(LightningModule):
     def sample(
         self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: DensityName | None = None
     ) -> Tensor:
-        """Decodes codes drawn from a density over the codes of training images."""
+        """Decodes codes drawn from `sampler`, by default the one that the model was made with."""
         codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator)
         return self.decode(codes.to(self.device, self.dtype))

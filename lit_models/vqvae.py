@@ -144,7 +144,10 @@ class VQVAE(LightningModule):
         return self.lookup(self.indices(images))
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Images of vectors. Each vector is replaced by the nearest code first, so that means and noisy codes are admissible."""
+        """Images of vectors.
+
+        Each vector is first replaced by the nearest code. So `codes` may also be averages of codes, or codes with noise.
+        """
         return self.decoder(self.lookup(self.quantiser.indices(codes))).sigmoid()
 
     def reconstruct(self, images: Tensor) -> Tensor:
@@ -173,7 +176,7 @@ class VQVAE(LightningModule):
     def sample(
         self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: str | None = None
     ) -> Tensor:
-        """Decodes indices drawn from a sampler. Without labels the transformer draws classes as often as training images have them."""
+        """Decodes indices drawn from `sampler`. Without labels, the transformer gets labels with the frequencies of training images."""
         sampler = sampler or self.default_sampler
         if sampler not in self.samplers:
             raise ValueError(f"sampler must be one of {', '.join(self.samplers)} at this stage of training, got {sampler!r}")

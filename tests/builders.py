@@ -1,4 +1,4 @@
-"""Small models as after some training, and one real batch for them."""
+"""Small models in the state that some training leaves, and one training step on a real batch."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ BUILD = {
 
 
 def build(name: str) -> LightningModule:
-    """Small, with codebook, principal components and training codes as after some training."""
+    """A small model in evaluation mode. Its codebook, principal components, clusters and training codes are set, as after some training."""
     torch.manual_seed(0)
     model, images, labels = BUILD[name](), torch.rand(50, 1, 28, 28), torch.arange(50) % 10
     if name == "vqvae":
@@ -47,7 +47,7 @@ def build(name: str) -> LightningModule:
 
 
 def fit_one_batch(model: LightningModule, folder: Path) -> None:
-    """A real Trainer and one batch of the small digits."""
+    """Train `model` on one batch of the small digits with a real Trainer."""
     quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
     trainer = Trainer(accelerator="cpu", max_epochs=1, limit_train_batches=1, limit_val_batches=0, default_root_dir=folder, **quiet)
     trainer.fit(model.train(), datamodule=MNISTDataModule("digits", limit=128, batch_size=64))

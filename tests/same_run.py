@@ -1,4 +1,4 @@
-"""What two runs are compared by, and what stops one of them."""
+"""Comparison of two runs, and callbacks that stop a run."""
 
 import csv
 from pathlib import Path
@@ -7,7 +7,7 @@ from conftest import assert_equal, state_of
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
-# Stops the run from inside, as a person would from outside; stands beside the user's YAML, as a class of their own does.
+# `StopAt` stops a run from inside at a chosen step. Tests write this module next to the user's YAML, like a class of the user's own.
 STOPPER = """
 import hashlib, os, shutil
 from lightning.pytorch import Callback
@@ -51,7 +51,7 @@ class Witness(Callback):
 
 
 def curves(run: Path) -> dict[tuple[str, int], list[float]]:
-    """Values of each (tag, step) over all event files; more than one would be a doubled point."""
+    """Values of each (tag, step) over all event files. More than one value means that the point was logged twice."""
     points: dict[tuple[str, int], list[float]] = {}
     for file in sorted(run.glob("events.*")):
         for event in EventFileLoader(str(file)).Load():
@@ -83,7 +83,7 @@ def assert_same_run(first: Path, second: Path) -> None:
     one, other = curves(first), curves(second)
     assert one
     assert one == other
-    # Lightning writes the epoch beside the metrics of training and again beside those of validation.
+    # Lightning logs the epoch with the metrics of training and again with those of validation.
     assert all(len(values) == 1 for (tag, _), values in one.items() if tag != "epoch")
     assert rows(first) == rows(second)
 
@@ -93,7 +93,7 @@ WITNESS = ["--trainer.callbacks+=stopper.Witness"]
 
 
 def seen_images() -> list[str]:
-    """Epoch and image of all that were trained on since the last call, sorted."""
+    """Epoch and digest of each training image used since the last call, sorted."""
     file = Path("seen.txt")
     lines = file.read_text().splitlines()
     file.unlink()

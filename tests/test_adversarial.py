@@ -1,4 +1,4 @@
-"""The adversarial models: turns, samples, clusters."""
+"""The adversarial models: the turns of a step, samples, clusters and labels."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from lit_models.training.adversarial import check_precision
         ("vae_gan", "vae_gan.discriminator_turn", {"encoder", "decoder", "averaged_encoder", "averaged_decoder"}),
     ],
 )
-def test_a_turn_moves_only_the_networks_whose_turn_it_is(
+def test_a_turn_trains_only_its_own_networks(
     name: str, idle: str, networks: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build(name)
@@ -40,12 +40,12 @@ def test_samples_of_a_gan_come_from_the_averaged_generator() -> None:
     for parameter in model.generator.parameters():
         parameter.add_(0.1)
     assert torch.equal(model.decode(codes), kept)
-    model.averaged_generator.update_parameters(model.generator)  # the first is a copy
+    model.averaged_generator.update_parameters(model.generator)  # the first update copies the weights
     torch.testing.assert_close(model.decode(codes), model.generator(codes).clamp(0, 1))
     before = [parameter.clone() for parameter in model.generator.parameters()]
     for parameter in model.generator.parameters():
         parameter.add_(1.0)
-    model.averaged_generator.update_parameters(model.generator)  # after k steps the newest weighs 9 / (10 + k)
+    model.averaged_generator.update_parameters(model.generator)  # after k updates the newest has the weight 9 / (10 + k)
     for old, average in zip(before, model.averaged_generator.parameters(), strict=True):
         torch.testing.assert_close(average, old + 9 / 11)
 
@@ -57,7 +57,7 @@ def test_a_gan_in_half_precision_is_refused() -> None:
 
 
 @torch.no_grad()
-def test_clusters_are_the_nearest_centres_and_drawn_as_often_as_they_occur() -> None:
+def test_clusters_are_the_nearest_centres_and_drawn_by_their_frequency() -> None:
     clusters, images, groups = Clusters(5, groups=2), digit_images(300), torch.arange(300) % 2
     clusters.fit(images, groups)
     found = clusters(images, groups)
@@ -73,7 +73,7 @@ def test_clusters_are_the_nearest_centres_and_drawn_as_often_as_they_occur() -> 
 
 @torch.no_grad()
 @pytest.mark.parametrize(("conditioning", "classes"), [("none", None), ("clusters", None), ("projection", 10), ("noise", 10)])
-def test_a_gan_takes_the_labels_that_its_conditioning_knows(conditioning: str, classes: int | None) -> None:
+def test_a_gan_accepts_labels_only_if_its_conditioning_uses_them(conditioning: str, classes: int | None) -> None:
     model = GAN(conditioning=conditioning, **SMALL_GAN)
     assert model.classes == classes
     assert model.sample(3).shape == (3, 1, 28, 28)

@@ -28,12 +28,12 @@ def test_matched_noise_is_the_best_assignment_of_the_same_draws() -> None:
             best = min(best, cost(codes[[*threes, *sevens, 9]]))
     assert cost(matched) == pytest.approx(best, rel=1e-5)
     assert cost(matched) < cost(codes)
-    for digit in (3, 7, 0):  # of each class the same draws
+    for digit in (3, 7, 0):  # each class keeps its own draws
         torch.testing.assert_close(matched[labels == digit].sort(dim=0).values, codes[labels == digit].sort(dim=0).values)
 
 
 @pytest.mark.parametrize("layout", ["line", "circle", "simplex"])
-def test_neighbouring_anchors_lie_the_root_of_the_dimension_apart(layout: str) -> None:
+def test_the_distance_of_neighbouring_anchors_is_the_root_of_the_dimension(layout: str) -> None:
     anchors = class_anchors(layout, 16)
     apart = torch.cdist(anchors, anchors)
     torch.testing.assert_close(apart.diagonal(1), torch.full((9,), 4.0))
@@ -47,7 +47,7 @@ def test_neighbouring_anchors_lie_the_root_of_the_dimension_apart(layout: str) -
 
 @torch.no_grad()
 @pytest.mark.parametrize("layout", ["line", "circle", "simplex"])
-def test_an_anchored_decoder_knows_which_class_a_code_is_of(layout: str) -> None:
+def test_the_class_posterior_of_a_code_agrees_with_torch_distributions(layout: str) -> None:
     model = AnchoredDecoder(latent_dim=10, layout=layout, noise=0.7)
     codes = model.anchors()[torch.arange(40) % 10] + torch.randn(40, 10, generator=torch.Generator().manual_seed(0))
     classes = MultivariateNormal(model.anchors(), 0.49 * torch.eye(10))
@@ -57,9 +57,9 @@ def test_an_anchored_decoder_knows_which_class_a_code_is_of(layout: str) -> None
 
 
 @torch.no_grad()
-def test_codes_beyond_all_of_training_look_like_the_outermost() -> None:
+def test_codes_far_outside_the_training_range_decode_like_the_outermost() -> None:
     model = AnchoredDecoder(latent_dim=4, noise=0.24).eval()
-    across = torch.tensor([1.0, -1.0, 0.0, 0.0])  # leads to no other class
+    across = torch.tensor([1.0, -1.0, 0.0, 0.0])  # this direction leads to no other class
     near, far, further = (model.decode(model.anchors() + distance * across) for distance in (0.0, 2.0, 20.0))
     torch.testing.assert_close(far, further)
     assert not torch.allclose(near, far)

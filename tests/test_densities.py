@@ -1,4 +1,4 @@
-"""Latent densities: their draws, their log-density, and what they do with codes that no covariance likes."""
+"""Latent densities: their draws, their log-density, and codes with a degenerate covariance."""
 
 import warnings
 from typing import get_args
@@ -18,26 +18,26 @@ FITTED = [name for name in NAMES if name != "normal"]
 
 
 def codes_of(width: int = 4, n: int = 3000) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ten clusters, stretched and off centre."""
+    """`n` codes in ten clusters, which are stretched and off centre, and their labels."""
     generator, labels = torch.Generator().manual_seed(0), torch.arange(n) % 10
     mixing, centres = torch.randn(width, width, generator=generator), 3 * torch.randn(10, width, generator=generator)
     return (torch.randn(n, width, generator=generator) + centres[labels]) @ mixing + 5, labels
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_draws_have_the_training_codes_mean_and_covariance(name: str) -> None:
+def test_draws_have_the_mean_and_covariance_of_the_training_codes(name: str) -> None:
     codes, labels = codes_of()
     density = fit_density(name, codes, labels)
     drawn, expected = density.draw(40_000, generator=torch.Generator().manual_seed(1)), codes.double()
     width = expected.std(dim=0)
     assert ((drawn.mean(dim=0) - expected.mean(dim=0)).abs() < 0.03 * width).all()
-    # A kernel of bandwidth h adds h^2 of the covariance.
+    # A kernel of bandwidth h adds h^2 times the covariance.
     wider = 1 + (density.factors[0] @ density.factors[0].T).trace() / expected.T.cov().trace() if name == "kde" else 1.0
     assert ((drawn.T.cov() - wider * expected.T.cov()).abs() < 0.04 * torch.outer(width, width)).all()
 
 
 @pytest.mark.parametrize("name", ["class_gaussian", "class_gmm"])
-def test_labels_are_drawn_from_their_own_class(name: str) -> None:
+def test_codes_of_a_label_are_drawn_from_its_class(name: str) -> None:
     codes, labels = codes_of()
     density = fit_density(name, codes, labels)
     sevens = density.draw(5000, torch.full((5000,), 7), torch.Generator().manual_seed(0))
@@ -67,18 +67,20 @@ def test_log_density_agrees_with_torch_and_scikit_learn() -> None:
     torch.testing.assert_close(kde.log_density(points), one_by_one.logsumexp(dim=0) - torch.tensor(3000.0).log(), rtol=1e-6, atol=1e-6)
 
 
-def test_held_out_log_density_ranks_what_knows_more_above_what_knows_less() -> None:
+def test_held_out_log_density_is_higher_for_densities_that_fit_better() -> None:
     codes, labels = codes_of(n=6000)
     known, held_out = codes[:5000], codes[5000:]
     nats = {name: float(fit_density(name, known, labels[:5000]).log_density(held_out).mean()) for name in NAMES}
     assert nats["normal"] < nats["gaussian"] < nats["gmm"]
     assert nats["gaussian"] < nats["kde"]
-    assert nats["class_gaussian"] == pytest.approx(nats["class_gmm"], abs=0.1), "the clusters are Gaussian"
+    assert nats["class_gaussian"] == pytest.approx(nats["class_gmm"], abs=0.1), (
+        "one Gaussian per class should suffice, because the clusters are Gaussian"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("codes", ["flat", "tiny", "huge", "few", "one"])
-def test_codes_that_no_covariance_likes_are_handled_and_not_warned_about(name: str, codes: str) -> None:
+def test_degenerate_codes_are_fitted_without_a_warning(name: str, codes: str) -> None:
     given, labels = codes_of()
     if codes == "flat":
         given[:, 2] = 1.0
@@ -95,7 +97,7 @@ def test_codes_that_no_covariance_likes_are_handled_and_not_warned_about(name: s
     assert drawn.shape == (100, given.shape[1])
 
 
-def test_densities_follow_the_codes_and_are_fitted_once() -> None:
+def test_a_density_is_fitted_once_and_again_only_for_new_codes() -> None:
     model = AE(latent_dim=4, channels=16)
     codes, labels = codes_of()
     model.training_codes.keep(codes, labels)
@@ -103,11 +105,11 @@ def test_densities_follow_the_codes_and_are_fitted_once() -> None:
     assert model.training_codes.density("gmm", 4) is first
     model.training_codes.keep(codes + 1, labels)
     assert model.training_codes.density("gmm", 4) is not first
-    assert set(model.training_codes.get_extra_state()) == {"codes", "labels"}, "no density is stored"
+    assert set(model.training_codes.get_extra_state()) == {"codes", "labels"}, "no density should be stored"
 
 
 @torch.no_grad()
-def test_a_model_draws_from_the_density_that_is_named() -> None:
+def test_a_model_samples_from_the_named_density() -> None:
     model = AE(latent_dim=4, channels=16, sampler="class_gmm")
     model.training_codes.keep(*codes_of())
     assert list(model.samplers) == list(NAMES)
@@ -123,7 +125,7 @@ def test_a_model_draws_from_the_density_that_is_named() -> None:
 
 
 @pytest.mark.parametrize(("width", "n"), [(2, 300), (4, 1000), (16, 1500)])
-def test_the_kernels_bandwidth_is_that_of_a_grid_search(width: int, n: int) -> None:
+def test_the_bandwidth_of_the_kernel_density_agrees_with_a_grid_search(width: int, n: int) -> None:
     white = torch.randn(n, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     white[: n // 2] *= 0.3
     split = ShuffleSplit(1, test_size=min(500, n // 5), random_state=0)

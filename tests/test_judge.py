@@ -1,4 +1,4 @@
-"""The judge takes real digits for digits and nothing else; negatives are what they say."""
+"""The judge accepts real digits and rejects corrupted ones. Each corruption gives valid images that differ from the originals."""
 
 import os
 from pathlib import Path
@@ -29,7 +29,9 @@ def shipped() -> Judge:
 
 
 @needs_mnist
-def test_the_shipped_judge_knows_digits_from_what_is_none(shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_the_shipped_judge_accepts_digits_and_rejects_corrupted_images(
+    shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]
+) -> None:
     images, labels = test_images
     assert float((shipped.assess(images).classes == labels).double().mean()) >= 0.994
     valid = controls(shipped, images, labels)
@@ -41,7 +43,7 @@ def test_the_shipped_judge_knows_digits_from_what_is_none(shipped: Judge, test_i
 
 
 @needs_mnist
-def test_the_judge_reads_a_blurred_digit_but_not_a_blend(shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_the_judge_recognises_a_blurred_digit_but_not_a_blend(shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]) -> None:
     images, labels = test_images
     classes = torch.arange(10)
     means = torch.stack([images[labels == digit].mean(dim=0) for digit in classes])
@@ -59,7 +61,7 @@ def test_the_judge_reads_a_blurred_digit_but_not_a_blend(shipped: Judge, test_im
     "open_rules", [[0, 1], [2, 3], [0, 2], [1, 3]], ids=["no reject class", "no neighbourhood", "second alone", "first alone"]
 )
 def test_every_rule_of_the_judge_is_needed(open_rules: list[int], shipped: Judge, test_images: tuple[torch.Tensor, torch.Tensor]) -> None:
-    """With two of the four thresholds open, at least a tenth more unions and halves of digits pass."""
+    """With two of the four thresholds switched off, the judge accepts at least 1.1 times as many unions and halves of digits."""
     images, labels = (part[:2000] for part in test_images)
     loose = Judge(*shipped.classifiers, images[:10], shipped.limits.clone())
     loose.known = shipped.known
@@ -77,21 +79,21 @@ def test_the_shipped_judge_is_a_small_file_of_plain_tensors() -> None:
     assert saved["dataset"] == "mnist"
 
 
-def test_a_blend_is_made_of_its_class_alone() -> None:
-    """Class d has brightness d / 9: what is mixed in from another would change it."""
+def test_a_blend_mixes_images_of_one_class_only() -> None:
+    """Images of class d have brightness d / 9, so an image of another class in the blend would change the brightness."""
     labels = torch.arange(64) % 10
     images = (labels / 9).view(-1, 1, 1, 1).expand(-1, 1, 28, 28)
     torch.testing.assert_close(blend(images, labels), images, rtol=0, atol=1e-5)
 
 
-def test_two_kinds_at_least_are_kept_from_training() -> None:
+def test_at_least_two_kinds_of_corruption_are_held_out_of_training() -> None:
     assert len(HELD_OUT) >= 2
     assert not HELD_OUT.keys() & TRAINED.keys()
     assert not set(HELD_OUT.values()) & set(TRAINED.values())
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_spoilt_image_is_an_image_and_another_one(name: str) -> None:
+def test_a_corrupted_image_is_a_valid_image_and_differs_from_all_originals(name: str) -> None:
     data = MNISTDataModule("digits", limit=200)
     data.setup()
     images, labels = data.images("train")
@@ -104,12 +106,12 @@ def test_a_spoilt_image_is_an_image_and_another_one(name: str) -> None:
     torch.testing.assert_close(found, KINDS[name](images, labels, torch.Generator().manual_seed(0)), rtol=0, atol=0)
 
 
-def test_mirroring_spares_digits_that_may_stay_digits() -> None:
+def test_mirroring_skips_digits_whose_mirror_image_may_be_a_digit() -> None:
     images = torch.rand(10, 1, 28, 28)
     assert len(KINDS["mirrored 2, 3, 4, 5, 7"](images, torch.arange(10), torch.Generator())) == 5
 
 
-def test_spoiling_takes_each_kind_in_its_turn() -> None:
+def test_the_kinds_of_corruption_share_the_images() -> None:
     images, labels = torch.rand(240, 1, 28, 28), torch.arange(240) % 10
     found = spoil(images, labels, torch.Generator().manual_seed(0))
     assert 0.7 * len(images) < len(found) <= len(images)
@@ -123,10 +125,10 @@ def small_judge() -> tuple[Judge, MNISTDataModule]:
     return make_judge(Classifier(channels=16, width=16), Classifier("pooled", channels=4, width=16), data), data
 
 
-def test_a_judge_is_the_same_after_saving(small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path) -> None:
+def test_a_judge_is_the_same_after_saving_and_loading(small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path) -> None:
     judge, data = small_judge
     for parameter in judge.parameters():
-        parameter.copy_(parameter.half())  # as it is saved
+        parameter.copy_(parameter.half())  # the precision in which a judge is saved
     judge = make_judge(*judge.classifiers, data)
     save_judge(judge, "digits", "untrained", tmp_path / "judge.pt")
     found = load_judge(tmp_path / "judge.pt", "digits", known_images(data))
@@ -136,7 +138,7 @@ def test_a_judge_is_the_same_after_saving(small_judge: tuple[Judge, MNISTDataMod
     assert len(found[0].sha256) == 64
 
 
-def test_thresholds_leave_the_share_of_validation_images_that_was_asked_for(small_judge: tuple[Judge, MNISTDataModule]) -> None:
+def test_thresholds_accept_the_requested_share_of_images(small_judge: tuple[Judge, MNISTDataModule]) -> None:
     judge, data = small_judge
     images = data.images("train")[0]
     agreed = judge.assess(images)
@@ -147,14 +149,16 @@ def test_thresholds_leave_the_share_of_validation_images_that_was_asked_for(smal
     assert agreed.features.shape == (len(images), 16)
 
 
-def test_a_judge_of_another_data_set_or_of_none_is_said(small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path) -> None:
+def test_a_judge_of_another_data_set_is_refused_and_a_missing_one_is_none(
+    small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path
+) -> None:
     save_judge(small_judge[0], "kmnist", "untrained", tmp_path / "judge.pt")
     with pytest.raises(ValueError, match="expected a judge of digits, got one of kmnist"):
         load_judge(tmp_path / "judge.pt", "digits", known_images(small_judge[1]))
     assert judge_of("digits", small_judge[1]) is None
 
 
-def test_lightning_judge_makes_one_of_two_runs_and_reports_its_controls(fit, lightning, tmp_path: Path, capsys) -> None:
+def test_lightning_judge_makes_a_judge_of_two_runs_and_reports_its_controls(fit, lightning, tmp_path: Path, capsys) -> None:
     small = ["--trainer.max_epochs=1"]
     fit("classifier", *small)
     fit("classifier", "--model.init_args.layers=pooled", "--model.init_args.channels=4", "--seed_everything=1", *small)

@@ -1,4 +1,4 @@
-"""The loader: every image once, shared by the processes, in a state that can be resumed."""
+"""The loaders: every image once per epoch, shared among processes, with a state that can be resumed."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from datamodules.sources import Split
 
 
 def numbered(n: int) -> Split:
-    """Images whose first two pixels spell their number."""
+    """`n` images whose first two pixels encode their index."""
     images = torch.zeros(n, 1, 28, 28, dtype=torch.uint8)
     images[:, 0, 0, 0], images[:, 0, 0, 1] = torch.arange(n) // 256, torch.arange(n) % 256
     return Split(images, (torch.arange(n) % 10).to(torch.uint8))
@@ -22,7 +22,7 @@ def numbers(batches: list) -> list[int]:
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_training_image_comes_once_an_epoch_and_the_ranks_share_them(world: int) -> None:
+def test_every_training_image_comes_once_per_epoch_on_one_of_the_ranks(world: int) -> None:
     data = numbered(301)
     ranks = [numbers(list(TrainLoader(data, 60, 0, rank=rank, world=world))) for rank in range(world)]
     seen = [number for rank in ranks for number in rank]
@@ -63,8 +63,8 @@ def test_order_changes_with_epoch_and_seed_only() -> None:
 
 
 @pytest.mark.parametrize("position", [0, 1, 3, 4, 5, 9])
-def test_a_loader_goes_on_where_its_state_was_taken(position: int) -> None:
-    whole = TrainLoader(numbered(230), 50, 0, "dynamic")  # five batches an epoch
+def test_a_loader_resumes_where_its_state_was_saved(position: int) -> None:
+    whole = TrainLoader(numbered(230), 50, 0, "dynamic")  # five batches per epoch
     stream = itertools.chain(iter(whole), iter(whole))
     for _ in range(position):
         next(stream)
@@ -78,18 +78,18 @@ def test_a_loader_goes_on_where_its_state_was_taken(position: int) -> None:
 
 
 @pytest.mark.parametrize(("key", "other"), [("n", 231), ("batch_size", 25), ("seed", 1)])
-def test_a_state_of_other_data_is_refused(key: str, other: int) -> None:
+def test_a_state_of_other_data_batch_size_or_seed_is_refused(key: str, other: int) -> None:
     state = TrainLoader(numbered(230), 50, 0).state_dict() | {key: other}
     with pytest.raises(ValueError, match=f"{key}={other}"):
         TrainLoader(numbered(230), 50, 0).load_state_dict(state)
 
 
-def test_a_small_set_is_gone_through_as_often_as_an_epoch_asks() -> None:
+def test_a_small_data_set_is_repeated_to_fill_an_epoch() -> None:
     loader = TrainLoader(numbered(30), 20, 0, passes=3)
     seen = numbers(list(loader))
     assert len(loader) == 5
     assert sorted(seen) == sorted([*range(30)] * 3)
-    assert len({tuple(seen[start : start + 30]) for start in (0, 30, 60)}) == 3, "in another order each time"
+    assert len({tuple(seen[start : start + 30]) for start in (0, 30, 60)}) == 3, "each pass should have another order"
     data = MNISTDataModule("digits", limit=100, epoch_images=250)
     data.setup()
     assert sum(len(images) for images, _ in data.train_dataloader()) == 300

@@ -1,4 +1,4 @@
-"""Measures against brute force and against models whose answer is known."""
+"""Metrics agree with brute force, and with models whose exact value is known."""
 
 import math
 
@@ -12,7 +12,7 @@ from lit_models.vae import VAE
 
 
 def by_brute_force(real: Tensor, drawn: Tensor, k: int) -> dict[str, float]:
-    """The definitions, point by point."""
+    """Precision, recall, density and coverage by their definitions, point by point."""
 
     def distance(a: Tensor, b: Tensor) -> float:
         return float((a - b).square().sum().sqrt())
@@ -45,15 +45,15 @@ def test_neighbourhoods_agree_with_their_definitions(k: int) -> None:
     assert neighbourhoods(real, drawn, k) == pytest.approx(by_brute_force(real, drawn, k))
 
 
-def test_two_draws_of_one_distribution_reach_the_known_floor() -> None:
-    """Density 1 and coverage 1 - 2^-k in expectation (Naeem et al. 2020, lemma 2)."""
+def test_two_samples_of_one_distribution_have_the_known_density_and_coverage() -> None:
+    """In expectation, density is 1 and coverage is 1 - 2^-k (Naeem et al. 2020, lemma 2)."""
     torch.manual_seed(0)
     found = neighbourhoods(torch.randn(3000, 8), torch.randn(3000, 8))
     assert found["density"] == pytest.approx(1, abs=0.05)
     assert found["coverage"] == pytest.approx(1 - 2**-5, abs=0.01)
 
 
-def test_neighbourhoods_tell_a_lost_mode_from_noise() -> None:
+def test_neighbourhoods_distinguish_a_lost_mode_from_noise() -> None:
     torch.manual_seed(0)
     real = torch.cat([torch.randn(300, 4), torch.randn(300, 4) + 20])
     one_mode = neighbourhoods(real, torch.randn(600, 4))
@@ -63,13 +63,16 @@ def test_neighbourhoods_tell_a_lost_mode_from_noise() -> None:
     assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
 
 
-def test_too_few_points_have_no_neighbourhoods() -> None:
+def test_neighbourhoods_of_too_few_points_are_refused() -> None:
     with pytest.raises(ValueError, match=r"neighbours of samples with k=5 expected 6 of them at least, got 4"):
         neighbourhoods(torch.randn(10, 2), torch.randn(4, 2))
 
 
 class LinearGaussian:
-    """p(z) = N(0, I), p(x|z) = N(W z, s^2 I): the likelihood is N(0, W W^T + s^2 I), the posterior Gaussian too."""
+    """p(z) = N(0, I), p(x|z) = N(W z, s^2 I). The likelihood is N(0, W W^T + s^2 I), and the posterior is Gaussian.
+
+    With `exact`, q is the posterior; otherwise q is 1.5 times as wide.
+    """
 
     def __init__(self, exact: bool) -> None:
         torch.manual_seed(0)
@@ -111,7 +114,7 @@ def test_the_importance_sampled_bound_tightens_with_draws_and_stays_a_bound() ->
 
 @torch.no_grad()
 def test_log_weights_of_a_vae_average_to_its_evidence_lower_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their mean over draws is minus the ELBO's two terms, which the model computes another way."""
+    """The mean of the log-weights over draws is the ELBO, which `validation_step` computes in another way."""
     torch.manual_seed(0)
     logged: dict[str, Tensor] = {}
     model, images = VAE(latent_dim=4, channels=16).eval(), torch.rand(4, 1, 28, 28).round()

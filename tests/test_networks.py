@@ -1,4 +1,4 @@
-"""Shapes of networks that others rely on, and what their parts see."""
+"""Networks: output shapes, memory layout, and the positions that their layers connect."""
 
 import pytest
 import torch
@@ -28,12 +28,12 @@ def test_each_position_of_a_whole_grid_depends_on_every_other() -> None:
 
 @pytest.mark.parametrize("grid", [4, 5, 7])
 @torch.no_grad()
-def test_images_pass_a_grid_of_vectors(grid: int) -> None:
+def test_images_become_a_grid_of_vectors_and_images_again(grid: int) -> None:
     vectors = GridEncoder(6, grid, channels=16)(torch.rand(2, 1, 28, 28))
     assert vectors.shape == (2, 6, grid, grid)
     assert GridDecoder(6, grid, channels=16)(vectors).shape == (2, 1, 28, 28)
 
 
-def test_a_grid_that_no_kernel_leads_to_is_refused() -> None:
+def test_a_grid_size_without_a_kernel_is_refused() -> None:
     with pytest.raises(ValueError, match=r"grid must be one of \[4, 5, 7\]"):
         GridEncoder(6, 6)

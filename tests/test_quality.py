@@ -1,4 +1,4 @@
-"""Measures of samples against known answers, controls that must fail them, and one process against two."""
+"""Metrics of samples: known values, controls that must score badly, and two processes against one."""
 
 import socket
 from pathlib import Path
@@ -17,8 +17,8 @@ from lit_models.evaluation.noise_response import within_class_distance
 from lit_models.evaluation.sample_quality import frechet_distance, kernel_distance
 
 
-def test_the_frechet_distance_of_gaussians_is_the_known_one() -> None:
-    r"""|m|^2 + tr(A + B - 2 (A B)^{1/2}), with commuting covariances: the sum of (a - b)^2 over their standard deviations."""
+def test_the_frechet_distance_of_gaussians_agrees_with_its_formula() -> None:
+    r"""|m|^2 + tr(A + B - 2 (A B)^{1/2}). If the covariances commute, the trace is the sum of (a - b)^2 over standard deviations."""
     torch.manual_seed(0)
     a, b, mean = torch.tensor([1.0, 2.0, 0.5]), torch.tensor([1.5, 1.0, 0.5]), torch.tensor([0.3, -1.0, 0.0])
     rotation, _ = torch.linalg.qr(torch.randn(3, 3))
@@ -30,7 +30,7 @@ def test_the_frechet_distance_of_gaussians_is_the_known_one() -> None:
 
 
 def test_the_kernel_distance_of_equal_distributions_is_zero_in_expectation() -> None:
-    """And is not for others: the control."""
+    """The control: the distance of different distributions is far from zero."""
     torch.manual_seed(0)
 
     def distance(shift: float) -> float:
@@ -45,7 +45,7 @@ def test_the_kernel_distance_of_equal_distributions_is_zero_in_expectation() -> 
 
 
 def assessed(images: Tensor, labels: Tensor, valid: float = 1.0) -> JudgeOutput:
-    """As a judge that knows the labels, with pooled pixels for features."""
+    """The output of a judge that knows the labels. Its features are pooled pixels, and it recognises the share `valid` of the images."""
     features = avg_pool2d(images, 7).flatten(1)
     return JudgeOutput(features, features[:, :5], labels, torch.arange(len(images)) < valid * len(images))
 
@@ -66,14 +66,14 @@ def digits() -> tuple[Tensor, Tensor]:
     return data.images("train")
 
 
-def test_a_set_compared_with_itself_is_perfect(digits: tuple[Tensor, Tensor]) -> None:
+def test_images_compared_with_themselves_get_perfect_values(digits: tuple[Tensor, Tensor]) -> None:
     found = quality(digits, digits, asked=digits[1])
     exact = {name: found[name] for name in ("recognisable", "control", "balance", "spread", "sharpness", "precision", "recall", "coverage")}
     assert exact == pytest.approx(dict.fromkeys(exact, 1.0))
     assert found["fid"] == pytest.approx(0, abs=1e-4)
 
 
-def test_each_measure_sees_its_own_failure(digits: tuple[Tensor, Tensor]) -> None:
+def test_each_metric_detects_the_failure_that_it_is_for(digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
     one_class = labels == 3
     assert quality(digits, (images[one_class], labels[one_class]))["balance"] == pytest.approx(0.1, abs=0.03)
@@ -84,7 +84,7 @@ def test_each_measure_sees_its_own_failure(digits: tuple[Tensor, Tensor]) -> Non
     assert quality(digits, (torch.rand_like(images), labels))["density"] == 0
 
 
-def test_measuring_leaves_the_default_generator_alone(digits: tuple[Tensor, Tensor]) -> None:
+def test_measuring_draws_nothing_from_the_default_generator(digits: tuple[Tensor, Tensor]) -> None:
     before = torch.get_rng_state()
     quality(digits, digits)
     assert torch.equal(before, torch.get_rng_state())
@@ -93,7 +93,7 @@ def test_measuring_leaves_the_default_generator_alone(digits: tuple[Tensor, Tens
 def _share(rank: int, port: int, digits: tuple[Tensor, Tensor], folder: str) -> None:
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     images, labels = digits
-    torch.manual_seed(rank)  # processes need not be at the same random number
+    torch.manual_seed(rank)  # the random generators of the processes may have different states
     metric = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
     for start, real in ((0, True), (200, False)):
         rows = slice(start + 100 * rank, start + 100 * rank + 100)
@@ -102,7 +102,7 @@ def _share(rank: int, port: int, digits: tuple[Tensor, Tensor], folder: str) -> 
     dist.destroy_process_group()
 
 
-def test_two_processes_measure_what_one_does(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+def test_two_processes_measure_the_same_as_one(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -118,7 +118,7 @@ def test_two_processes_measure_what_one_does(digits: tuple[Tensor, Tensor], tmp_
         )
 
 
-def test_sharpness_falls_with_blur_and_noise_does_not_please_it(digits: tuple[Tensor, Tensor]) -> None:
+def test_sharpness_falls_with_blur_and_is_low_for_noise(digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
     generator = Generator().manual_seed(0)
     blurred = [float(sharpness(avg_pool2d(images, width, stride=1, padding=width // 2)).mean()) for width in (1, 3, 5, 7)]
@@ -145,8 +145,8 @@ def test_sharpness_agrees_with_singular_values_window_by_window() -> None:
     torch.testing.assert_close(sharpness(0.5 * image[None, None]), 0.5 * sharpness(image[None, None]))
 
 
-def test_response_to_noise_follows_a_decoder_that_is_known() -> None:
-    """A code on a line decodes to its nearest digit: its class is kept while the noise does not reach half the way."""
+def test_response_to_noise_of_a_known_decoder_has_the_known_curves() -> None:
+    """A code on a line decodes to the nearest digit, so it keeps its class while the noise is below half the distance to the next."""
     codes = torch.arange(10.0)[:, None]
 
     def decode(z: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ def test_response_to_noise_follows_a_decoder_that_is_known() -> None:
     ones, labels = torch.ones(10, 1), torch.arange(10)
     found = response_to_noise(decode, assess, codes, ones, labels, 2.0, sigmas=sigmas, draws=400, generator=generator)
     assert found["kept"][:2] == [1, 1]
-    assert found["kept"][2] == pytest.approx(0.55, abs=0.03)  # P(|N| < 0.5 / 0.74) = 0.5, and the two ends have one neighbour only
+    assert found["kept"][2] == pytest.approx(0.55, abs=0.03)  # P(|N| < 0.5 / 0.74) = 0.5, and the two ends have only one neighbour
     assert found["recognisable"][0] == 0.5
     assert found["change"][:2] == [0, 0]
     assert found["next"][2] > 0.9
@@ -168,18 +168,18 @@ def test_response_to_noise_follows_a_decoder_that_is_known() -> None:
     assert found["change"][3] > found["change"][2] > 0
 
 
-def test_sigma50_lies_between_two_sigmas_or_nowhere() -> None:
+def test_sigma50_is_interpolated_and_none_without_a_crossing() -> None:
     assert sigma50([0, 1, 2], [1, 0.6, 0.4]) == pytest.approx(1.5)
     assert sigma50([0, 1], [1, 0.9]) is None
 
 
-def test_the_unit_of_change_is_the_distance_of_two_of_a_class() -> None:
+def test_the_unit_of_change_is_the_mean_distance_of_two_images_of_a_class() -> None:
     torch.manual_seed(0)
     features, labels = torch.randn(4000, 3), torch.arange(4000) % 10
     assert within_class_distance(features + 100 * labels[:, None], labels) == pytest.approx(2.257, rel=0.05)  # E|N(0, 2 I_3)|
 
 
-def test_codes_that_are_labels_separate_and_noise_does_not() -> None:
+def test_codes_that_are_labels_are_separable_and_noise_is_not() -> None:
     torch.manual_seed(0)
     labels = torch.arange(600) % 10
     known = torch.eye(10)[labels] + 0.01 * torch.randn(600, 10)
@@ -190,7 +190,7 @@ def test_codes_that_are_labels_separate_and_noise_does_not() -> None:
     assert max(nothing["probe"], nothing["knn"]) < 0.25
 
 
-def test_numbers_that_vary_over_images_are_active() -> None:
+def test_code_dimensions_whose_mean_varies_over_images_are_active() -> None:
     torch.manual_seed(0)
     mean = torch.cat([torch.randn(500, 2), 0.01 * torch.randn(500, 3)], dim=1)
     found, each = posterior_use(mean, torch.cat([torch.full((500, 2), -2.0), torch.zeros(500, 3)], dim=1))

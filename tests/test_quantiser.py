@@ -7,7 +7,7 @@ from lit_models.nn.quantiser import VectorQuantiser, nearest
 
 
 def blobs(n: int = 8, per: int = 32, dim: int = 4) -> torch.Tensor:
-    """Vectors in `n` tight, far blobs, (n * per, dim, 1, 1)."""
+    """`per` vectors in each of `n` tight clusters that lie far apart, (n * per, dim, 1, 1)."""
     generator = torch.Generator().manual_seed(0)
     centres = 10 * torch.randn(n, dim, generator=generator)
     return (centres.repeat(per, 1) + 0.01 * torch.randn(n * per, dim, generator=generator))[..., None, None]
@@ -54,9 +54,9 @@ def test_one_update_is_the_moving_average_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize(("revive_below", "used"), [(0.02, 8), (0.0, 1)])
-def test_dead_codes_come_back_among_the_data_and_only_by_revival(revive_below: float, used: int) -> None:
+def test_dead_codes_return_to_the_data_only_by_revival(revive_below: float, used: int) -> None:
     quantiser = VectorQuantiser(8, 4, decay=0.5, revive_below=revive_below)
-    quantiser.codebook.fill_(1000.0)  # all codes in one far place: a collapsed codebook
+    quantiser.codebook.fill_(1000.0)  # all codes at one point, far from the data: a collapsed codebook
     quantiser.counts.fill_(1.0)
     quantiser.sums.copy_(quantiser.codebook)
     quantiser.updates.fill_(1)

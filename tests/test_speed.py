@@ -1,4 +1,4 @@
-"""What makes training fast changes nothing but its speed."""
+"""Optimisations for speed do not change the training."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from lit_models.command.memory import keep_freed_memory
 if {kept}:
     keep_freed_memory()
 else:
-    ctypes.CDLL(None).mallopt(-3, 2**17)  # where glibc begins; left alone it raises this now and then, by how blocks happen to lie
+    ctypes.CDLL(None).mallopt(-3, 2**17)  # glibc's first threshold; without this line glibc may raise it, depending on the layout
 for step in range(30):
     if step == 10:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -29,9 +29,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs the C library of Linux")
 def test_memory_is_kept_between_steps() -> None:
-    """4 MB are a thousand pages: twenty steps of twenty blocks touch 400,000 if the system has to give them anew."""
+    """A block of 4 MB has a thousand pages, so twenty steps of twenty blocks have 400,000 page faults if freed memory is returned."""
     kept, given_back = (
         int(subprocess.run([sys.executable, "-c", FAULTS.format(kept=kept)], capture_output=True, text=True, check=True).stdout)
         for kept in (True, False)
@@ -58,14 +58,14 @@ def losses(fused: bool) -> torch.Tensor:
     return torch.stack(found)
 
 
-def test_losses_under_the_fused_optimiser_are_those_of_the_plain_one() -> None:
+def test_an_autoencoder_has_the_same_losses_under_the_fused_and_the_plain_optimiser() -> None:
     fast, plain = losses(fused=True), losses(fused=False)
     torch.testing.assert_close(fast, plain, rtol=1e-4, atol=0)
     assert plain[-1] < 0.9 * plain[0]
 
 
 def judged(fused: bool) -> torch.Tensor:
-    """The discriminator's losses in steps that pay the penalties, whose gradients come in another memory layout than the weights."""
+    """The discriminator's losses in penalised steps. The gradients of the penalties have another memory layout than the weights."""
     torch.manual_seed(0)
     player, labels = Discriminator(10, 16).double(), torch.arange(16) % 10
     images, fakes = torch.rand(2, 16, 1, 28, 28, dtype=torch.float64)
@@ -82,14 +82,14 @@ def judged(fused: bool) -> torch.Tensor:
     return torch.stack(found)
 
 
-def test_a_discriminator_under_the_fused_optimiser_learns_what_it_learns_under_the_plain_one() -> None:
+def test_a_discriminator_has_the_same_losses_under_the_fused_and_the_plain_optimiser() -> None:
     fast, plain = judged(fused=True), judged(fused=False)
     torch.testing.assert_close(fast, plain, rtol=1e-6, atol=0)
     assert plain[-1] < 0.9 * plain[0]
 
 
-def test_the_fused_optimiser_reads_gradients_as_they_lie_in_memory() -> None:
-    """Why `gradients_for` copies: the day this fails, it need not."""
+def test_the_fused_optimiser_ignores_the_memory_layout_of_gradients() -> None:
+    """This is why `set_gradients` copies each gradient. Once this test fails, the copy is no longer needed."""
     after = []
     for layout in (torch.contiguous_format, torch.channels_last):
         weight = torch.nn.Parameter(torch.zeros(2, 4, 3, 3).to(memory_format=torch.channels_last))

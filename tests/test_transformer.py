@@ -1,4 +1,4 @@
-"""The autoregressive prior: causal, equal with and without its cache, a distribution."""
+"""The autoregressive prior: it is causal, the same with and without its cache, and a distribution that sums to one."""
 
 import torch
 
@@ -10,7 +10,7 @@ def small() -> CodePrior:
     return CodePrior(n_codes=7, length=5, classes=3, width=16, layers=2, heads=2).eval()
 
 
-def test_no_code_sees_itself_or_those_after_it() -> None:
+def test_the_logits_of_a_code_depend_only_on_the_codes_before_it() -> None:
     prior, codes, labels = small(), torch.randint(7, (4, 5)), torch.randint(3, (4,))
     logits = prior(codes, labels)
     for position in range(5):
@@ -21,13 +21,13 @@ def test_no_code_sees_itself_or_those_after_it() -> None:
         assert position == 4 or not same[position + 1 :].any()
 
 
-def test_the_label_matters_from_the_first_code_on() -> None:
+def test_the_label_changes_the_logits_of_every_code() -> None:
     prior, codes = small(), torch.randint(7, (4, 5))
     first, second = (prior(codes, torch.full((4,), label)) for label in (0, 1))
     assert not torch.isclose(first, second).all(dim=-1).any()
 
 
-def test_sampling_with_the_cache_follows_the_same_distribution_as_the_logits() -> None:
+def test_sampling_with_the_cache_gives_the_same_codes_as_without() -> None:
     prior, labels = small(), torch.randint(3, (64,), generator=torch.Generator().manual_seed(1))
     codes = prior.draw(64, labels, torch.Generator().manual_seed(0))
     generator, expected = torch.Generator().manual_seed(0), torch.zeros(64, 5, dtype=torch.long)
@@ -45,7 +45,7 @@ def test_probabilities_of_all_sequences_sum_to_one() -> None:
     torch.testing.assert_close(log_p.exp().sum(), torch.tensor(1.0))
 
 
-def test_sampling_leaves_out_dropout_and_puts_the_mode_back() -> None:
+def test_sampling_switches_dropout_off_and_restores_the_training_mode() -> None:
     torch.manual_seed(0)
     prior, labels = CodePrior(n_codes=7, length=5, classes=3, width=16, layers=2, heads=2, dropout=0.5), torch.arange(30) % 3
     drawn = [prior.train(mode).draw(30, labels, torch.Generator().manual_seed(0)) for mode in (True, False)]
@@ -53,4 +53,6 @@ def test_sampling_leaves_out_dropout_and_puts_the_mode_back() -> None:
     assert prior.train().draw(30, labels).shape == (30, 5)
     assert all(module.training for module in prior.modules())
     codes = torch.zeros(3, 5, dtype=torch.long)
-    assert not torch.equal(prior(codes, labels[:3]), prior(codes, labels[:3])), "the control: training does drop units out"
+    assert not torch.equal(prior(codes, labels[:3]), prior(codes, labels[:3])), (
+        "the control: in training mode, dropout should change the logits"
+    )

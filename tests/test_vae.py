@@ -1,4 +1,4 @@
-"""The VAE: its two forces, and when its loss is a bound on the likelihood."""
+"""The VAE: the two terms of its loss, and when the loss is a bound on the likelihood."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def test_vae_warmup_scales_only_the_kl(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("likelihood", "images", "proper"), [("bernoulli", "grey", False), ("bernoulli", "binary", True), ("gaussian", "grey", True)]
 )
-def test_an_elbo_is_logged_only_where_it_is_one(likelihood: str, images: str, proper: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_elbo_is_logged_only_if_the_loss_is_a_bound(likelihood: str, images: str, proper: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: dict[str, torch.Tensor] = {}
     model = VAE(channels=16, likelihood=likelihood).eval()
     monkeypatch.setattr(VAE, "log_dict", lambda self, terms, **kwargs: logged.update(terms))
@@ -29,8 +29,8 @@ def test_an_elbo_is_logged_only_where_it_is_one(likelihood: str, images: str, pr
 
 
 @pytest.mark.parametrize("weights", [{"beta": 0.0}, {"reconstruction_weight": 0.0}])
-def test_each_force_of_a_vae_can_be_taken_away(weights: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gradient left is that of the other term alone."""
+def test_each_term_of_the_vae_loss_can_be_removed(weights: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remaining gradient is that of the other term alone."""
     model, logged = VAE(channels=16, **weights), {}
     monkeypatch.setattr(VAE, "log_dict", lambda self, terms, **kwargs: logged.update(terms))
     loss = model.training_step([torch.rand(8, 1, 28, 28), torch.arange(8)], 0)

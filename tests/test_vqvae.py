@@ -1,4 +1,4 @@
-"""The VQ-VAE: its codebook, its two phases, its samplers."""
+"""The VQ-VAE: its codebook, its two phases and its samplers."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from lit_models.vqvae import VQVAE
 
 
 @torch.no_grad()
-def test_vqvae_decode_snaps_to_the_codebook() -> None:
+def test_vqvae_decodes_a_code_as_the_nearest_code_of_its_codebook() -> None:
     model = build("vqvae")
     codes = model.encode(torch.rand(4, 1, 28, 28))
     nearest_gap = torch.cdist(model.quantiser.codebook, model.quantiser.codebook).fill_diagonal_(9e9).min()
@@ -18,14 +18,14 @@ def test_vqvae_decode_snaps_to_the_codebook() -> None:
 
 
 @pytest.mark.parametrize(("autoencoder_steps", "moves"), [(100, {"encoder", "decoder", "quantiser"}), (-1, {"prior"})])
-def test_vqvae_moves_one_part_a_phase(autoencoder_steps: int, moves: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vqvae_trains_one_part_per_phase(autoencoder_steps: int, moves: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VQVAE, "log_dict", lambda *args, **kwargs: None)
     model = VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1, autoencoder_steps=autoencoder_steps, prior_steps=50)
     model.quantiser.update(model.encoder(torch.rand(32, 1, 28, 28)).detach())
     configured = model.configure_optimizers()
     optimizer = configured["optimizer"]
     monkeypatch.setattr(VQVAE, "lr_schedulers", lambda self: configured["lr_scheduler"]["scheduler"])
-    for group in optimizer.param_groups:  # moments that would go on moving a part which merely had no gradient
+    for group in optimizer.param_groups:  # with these moments, Adam would also move a part whose gradient is zero
         for parameter in group["params"]:
             parameter.grad = torch.ones_like(parameter)
     optimizer.step()
@@ -38,7 +38,7 @@ def test_vqvae_moves_one_part_a_phase(autoencoder_steps: int, moves: set[str], m
 
 
 @torch.no_grad()
-def test_vqvae_draws_from_the_sampler_that_is_named() -> None:
+def test_vqvae_samples_from_the_named_sampler() -> None:
     model = build("vqvae")
     assert list(model.samplers) == ["autoregressive", "frequencies", "uniform"]
     for sampler in model.samplers:
@@ -55,7 +55,7 @@ def test_vqvae_draws_from_the_sampler_that_is_named() -> None:
 
 
 @torch.no_grad()
-def test_frequencies_take_the_codes_that_the_class_has_at_each_position() -> None:
+def test_frequencies_draw_the_codes_of_the_class_at_each_position() -> None:
     codes = torch.arange(50)[:, None, None].expand(50, 4, 4) % 10  # the code of every position is the label
     drawn = CodeFrequencies(codes.flatten(1), torch.arange(50) % 10).draw(20, torch.arange(20) % 10)
     assert torch.equal(drawn, (torch.arange(20) % 10)[:, None].expand(20, 16))

@@ -28,7 +28,12 @@ from lit_models.training import configs
 
 for _path in MODELS.values():  # a config may name a class by its short name once its module is imported
     import_module(_path.rpartition(".")[0])
-GUARDS = ("callbacks.SeedEachStep", "callbacks.StopOnSignal", "callbacks.StopWhenNotFinite", "callbacks.Report")
+NEEDED = (  # without these a run cannot be resumed exactly, and says nothing
+    "callbacks.SeedEachStep",
+    "callbacks.StopOnSignal",
+    "callbacks.StopWhenNotFinite",
+    "callbacks.Report",
+)
 TUNERS = ("LearningRateFinder", "BatchSizeFinder")
 
 
@@ -106,7 +111,7 @@ class Command(LightningCLI):
                 "expected a run with checkpoints, loggers and callbacks", "got --trainer.barebones true",
                 "for a trial of the code: --trainer.fast_dev_run true",
             )  # fmt: skip
-        gone = [path for path in GUARDS if path not in named]
+        gone = [path for path in NEEDED if path not in named]
         if gone and self.subcommand == "fit":
             message = (
                 f"--trainer.callbacks replaces the shared list, and leaves out {', '.join(gone)}: --trainer.callbacks+=NAME adds to it"

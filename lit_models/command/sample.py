@@ -63,7 +63,7 @@ def _labels(given: Namespace, classes: int) -> Tensor:
 
 def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor | None, str]:
     from lit_models.contracts import HasSamplers
-    from lit_models.evaluation.measure import samplers_of
+    from lit_models.sampling.samplers import samplers_of
 
     known, name = samplers_of(model), type(model).__name__
     if not known:
@@ -87,8 +87,8 @@ def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) 
 
 def _around_centroids(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor, str]:
     from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
-    from lit_models.evaluation.measure import draw_about_places
     from lit_models.sampling.class_places import class_places
+    from lit_models.sampling.samplers import draw_about_places
 
     if not (isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes)):
         raise UserError("--noise expected a model with anchors or with codes of training images", f"got {type(model).__name__}")

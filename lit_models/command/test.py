@@ -79,13 +79,12 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
     from lit_models.evaluation.judge import judge_of
     from lit_models.evaluation.measure import (
         Yardstick,
-        draw,
         measure_codes,
         measure_reconstructions,
         measure_responses,
-        samplers_of,
         seconds_per_1000_samples,
     )
+    from lit_models.sampling.samplers import draw, samplers_of
 
     model, values = opened.model, dict[str, Any]()
     whole_data = data.whole() if isinstance(data, HasWholeData) else data

@@ -16,13 +16,11 @@ from lit_models.contracts import (
     CanDecode,
     CanEncode,
     CanReconstruct,
-    CanSample,
     HasAnchors,
     HasCodeLength,
     HasImages,
     HasLogWeights,
     HasPosterior,
-    HasSamplers,
     HasTrainingCodes,
 )  # fmt: skip
 from lit_models.evaluation.codes import posterior_use, separation
@@ -34,6 +32,7 @@ from lit_models.evaluation.sample_quality import SampleQuality
 from lit_models.losses import PIXELS, is_binary, squared_error
 from lit_models.sampling.class_places import class_places, class_spreads, code_vectors
 from lit_models.sampling.evaluation_mode import evaluation_mode
+from lit_models.sampling.samplers import draw
 
 SPREADS = (0.25, 0.5, 1.0)  # of noise about class places, which are measured as further samplers
 
@@ -104,31 +103,6 @@ def nearest(images: Tensor, others: Tensor) -> float:
     flat = others.flatten(1)
     rows = max(1, 10_000_000 // len(flat))
     return float(torch.cat([torch.cdist(part, flat).amin(dim=1) for part in images.flatten(1).split(rows)]).median())
-
-
-def samplers_of(model: LightningModule) -> dict[str, int | None]:
-    """The samplers of a model, its default first, and the number of labels that each takes. A model with one way has `own`."""
-    if isinstance(model, HasSamplers):
-        return {model.default_sampler: model.samplers[model.default_sampler]} | dict(model.samplers)
-    return {"own": model.classes} if isinstance(model, CanSample) else {}
-
-
-def draw(model: LightningModule, n: int, sampler: str, labelled: bool = True, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-    """`n` samples on the CPU, and the labels asked for: all classes in turn if the sampler takes labels and `labelled`."""
-    classes = samplers_of(model)[sampler]
-    asked = torch.arange(n) % classes if classes and labelled else None
-    options = {"sampler": sampler} if isinstance(model, HasSamplers) else {}
-    with evaluation_mode(model):
-        return model.sample(n, asked, Generator().manual_seed(seed), **options).float().cpu(), asked
-
-
-def draw_about_places(model: LightningModule, asked: Tensor, spread: float, generator: Generator) -> Tensor:
-    """Decodes of the places (centroids or anchors) of the classes asked for, with noise in their unit, on the CPU."""
-    with evaluation_mode(model):
-        places, units, _ = class_places(model)
-        noise = torch.randn(len(asked), *places.shape[1:], generator=generator).to(places)
-        codes = places[asked] + spread * units[asked] * noise
-        return torch.cat([model.decode(part) for part in codes.split(500)]).float().cpu()
 
 
 def seconds_per_1000_samples(model: LightningModule, sampler: str) -> float:

@@ -9,7 +9,8 @@ A judge assesses the images first (`lit_models.evaluation.judge`). With N real i
 - `spread`: variance of a pixel within a class, averaged over pixels and classes, relative to real images;
 - `sharpness` (`lit_models.evaluation.sharpness`), relative to real images.
 
-The class of a sample is the label asked for, or else the class that the judge sees.
+The class of a sample is the label asked for, or else the class that the judge sees. In training `callbacks.GenerativeMetrics` logs these
+measures as `val/...`; after it, `lightning test` prints them as `test/...` (`lit_models.evaluation.measure`).
 
 Reference: Heusel et al. 2017, equation 6, https://arxiv.org/abs/1706.08500 (Fréchet distance); Bińkowski et al. 2018, section 3,
 https://arxiv.org/abs/1801.01401 (kernel distance, with the cubic kernel); torchmetrics computes both.

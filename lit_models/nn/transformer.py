@@ -84,7 +84,7 @@ class CodePrior(nn.Module):
 
     @torch.no_grad()
     def draw(self, n: int, labels: Tensor | int | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Indices of `n` new images, (n, P), at temperature 1. Without labels all classes are equally likely.
+        """Indices of `n` new images, (n, P), at temperature 1. Without labels, labels are drawn uniformly (the VQ-VAE gives labels).
 
         Keys and values of earlier positions are kept, and not computed again.
         """

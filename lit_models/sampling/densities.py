@@ -1,12 +1,12 @@
-r"""Densities over codes, fitted after training to the codes of training images: how an autoencoder is sampled.
+r"""Densities over codes, by which an autoencoder is sampled: the standard normal, and five that are fitted to codes of training images.
 
 A decoder makes images of any code. Which codes have images is known only from where the codes of training images lie (ex-post density
 estimation: Ghosh et al., From Variational to Deterministic Autoencoders, 2020, section 3, https://arxiv.org/abs/1903.12436).
 
-All six are mixtures of Gaussians, :math:`p(z) = \sum_k w_k N(z; m_k, F_k F_k^T)`. `normal` is one fixed component. `gaussian` is one with
-the codes' mean and covariance, and `class_gaussian` is one per class. `gmm` and `class_gmm` are several components, fitted by expectation
-maximisation over all codes and within each class. `kde` has a small component around each code. Those that are named for the class take
-labels.
+All six are mixtures of Gaussians, :math:`p(z) = \sum_k w_k N(z; m_k, F_k F_k^T)`. `normal` is one fixed component, N(0, I). `gaussian` is
+one with the codes' mean and covariance, and `class_gaussian` is one per class. `gmm` and `class_gmm` are several components, fitted by
+expectation maximisation over all codes and within each class. `kde` has a small component around each code. Those that are named for the
+class take labels.
 """
 
 import math

@@ -18,15 +18,13 @@ from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
 from lit_models.evaluation.measure import (
     SPREADS,
     Yardstick,
-    draw,
-    draw_about_places,
     measure_codes,
     measure_reconstructions,
     measure_responses,
-    samplers_of,
     seconds_per_1000_samples,
 )  # fmt: skip
 from lit_models.losses import is_binary
+from lit_models.sampling.samplers import draw, draw_about_places, samplers_of
 from lit_models.study.plan import Plan, System
 from lit_models.study.training import folder_of, run_in
 

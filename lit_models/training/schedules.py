@@ -1,7 +1,7 @@
 """Learning-rate schedules as functions of the step.
 
-The length of a schedule is an argument of the model, or the length of the training as it was asked for at its first start. It is stored in
-the checkpoint, so that a run can be stopped, resumed and prolonged: past its end a schedule stays at its floor.
+The length of a schedule is an argument of the model. By default it is the number of steps of the training when the run is first started. It
+is stored in the checkpoint, so that a run can be stopped, resumed and prolonged: past its end a schedule stays at its floor.
 """
 
 import math
@@ -25,9 +25,10 @@ def warmup_cosine(step: int, steps: int, warmup: int = 100) -> float:
 
 
 class WarmupCosine:
-    """`warmup_cosine` from step `start` on, and 0 before it; 0 again after `steps` more if it `ends`.
+    """A factor on the learning rate: `warmup_cosine` from step `start` on.
 
-    LambdaLR stores the attributes of such an object in the checkpoint, and restores them. `steps` None waits to be restored.
+    Before `start` the factor is 0. If the schedule `ends`, it is also 0 from step `start + steps` on. LambdaLR stores the attributes of
+    this object in the checkpoint and restores them on resume. So `steps` may be None until then.
     """
 
     def __init__(self, steps: int | None, start: int = 0, ends: bool = False) -> None:

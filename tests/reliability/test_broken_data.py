@@ -1,4 +1,4 @@
-"""R15, R17: broken data, configs and pictures are refused, with a few words on what is wrong."""
+"""R15, R17: damaged data, configs and pictures are refused with a short error that names the fault."""
 
 import contextlib
 import hashlib
@@ -40,7 +40,7 @@ DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_r15_damaged_data_is_refused_with_file_expected_and_found(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The published files are, for this test, four small ones."""
+    """In this test, four small files take the place of the published ones."""
     folder = tmp_path / "MNIST" / "raw"
     write_idx(folder)
     published = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
@@ -52,7 +52,7 @@ def test_r15_damaged_data_is_refused_with_file_expected_and_found(kind: str, tmp
         MNISTDataModule("mnist", root=str(tmp_path)).setup()
 
 
-def test_r15_unknown_but_well_formed_data_is_taken_where_the_user_says_so(tmp_path: Path) -> None:
+def test_r15_other_well_formed_data_is_accepted_only_without_verification(tmp_path: Path) -> None:
     write_idx(tmp_path / "MNIST" / "raw")
     with pytest.raises(ValueError, match=r"expected the published file.*--data\.verify false"):
         MNISTDataModule("mnist", root=str(tmp_path)).setup()

@@ -1,4 +1,4 @@
-"""Runs of the real command that are cut by real signals, at random, and go on."""
+"""R2, R7, R18: runs of the real command that real signals stop at random times, and that are resumed."""
 
 import random
 import signal
@@ -21,7 +21,7 @@ def start(cwd: Path, *words: object) -> subprocess.Popen[str]:
 
 
 def wait_for_training(process: subprocess.Popen[str], last: Path) -> None:
-    """Until the run has its first line out and a checkpoint to go on from."""
+    """Wait until the run has printed its first line and has saved a checkpoint to resume from."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("look "):
@@ -32,8 +32,11 @@ def wait_for_training(process: subprocess.Popen[str], last: Path) -> None:
 
 @pytest.mark.parametrize("kills", [pytest.param(3, marks=pytest.mark.reliability), pytest.param(20, marks=pytest.mark.by_hand)])
 @pytest.mark.parametrize("model", ["vqvae", "gan_conditional"])
-def test_r2_any_number_of_random_interruptions_end_in_the_untouched_run(model: str, kills: int, fit, tmp_path: Path) -> None:
-    """The same command each time, `--ckpt_path last` in it from the second on; R18: every point of the curves once, no row lost."""
+def test_r2_any_number_of_random_interruptions_give_the_uninterrupted_run(model: str, kills: int, fit, tmp_path: Path) -> None:
+    """The command is the same each time, with `--ckpt_path last` from the second time on.
+
+    R18: every point of the curves exists once, and no row is lost.
+    """
     drawn = random.Random(kills)
     epochs = f"--trainer.max_epochs={20 * kills}"
     done = run_process("fit", "--config", model, "--config", bare_config(model), *DIGITS, *SMALL[model], *QUICK, epochs, cwd=tmp_path)
@@ -55,14 +58,14 @@ def test_r2_any_number_of_random_interruptions_end_in_the_untouched_run(model: s
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said[-2000:]
     assert len(cuts) == kills
-    assert len({step for _, step in cuts}) > 1, "the cuts came at one place"
+    assert len({step for _, step in cuts}) > 1, "the interruptions should come at different steps"
     assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
 @pytest.mark.reliability
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
-def test_r7_a_signal_ends_the_batch_saves_and_exits_within_five_seconds(number: int, code: int, fit, tmp_path: Path) -> None:
+def test_r7_after_a_signal_a_run_ends_the_batch_saves_and_exits_within_five_seconds(number: int, code: int, fit, tmp_path: Path) -> None:
     words = ["fit", "--config", "ae", *DIGITS, *SMALL["ae"], *QUICK, "--trainer.max_epochs=100000"]
     process = start(tmp_path, *words)
     last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
@@ -79,7 +82,7 @@ def test_r7_a_signal_ends_the_batch_saves_and_exits_within_five_seconds(number: 
 
 @needs_mnist
 @pytest.mark.reliability
-def test_r7_a_signal_in_a_validation_of_mnist_is_answered_within_five_seconds(stop_at, tmp_path: Path) -> None:
+def test_r7_a_signal_in_a_validation_of_mnist_ends_the_run_within_five_seconds(stop_at, tmp_path: Path) -> None:
     words = ["--config", "vqvae", "--trainer.limit_train_batches=2", *QUICK, *stop_at(2, how="signal in validation")]
     done = run_process("fit", *words, f"--data.init_args.root={mnist_root()}", cwd=tmp_path)
     assert time.time() - (tmp_path / "signalled").stat().st_mtime <= 5
@@ -88,7 +91,7 @@ def test_r7_a_signal_in_a_validation_of_mnist_is_answered_within_five_seconds(st
 
 
 @pytest.mark.reliability
-def test_r7_timeout_may_be_what_sends_it(tmp_path: Path) -> None:
+def test_r7_the_signal_may_come_from_the_timeout_command(tmp_path: Path) -> None:
     words = ["--config", "ae", *DIGITS, *SMALL["ae"], *QUICK, "--trainer.max_epochs=100000"]
     done = run_process("fit", *words, cwd=tmp_path, start=["timeout", "--preserve-status", "-s", "TERM", "25", LIGHTNING])
     assert done.returncode == 143, done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, damaged ones are known, and a run is gone on with as what it is."""
+"""R4, R5, R6, R8: checkpoints are never torn, damaged ones are refused, and a run is resumed only with its own settings."""
 
 import random
 import subprocess
@@ -57,7 +57,7 @@ def test_r4_a_kill_while_saving_leaves_a_whole_file(kills: int, tmp_path: Path) 
     assert not any(path.is_symlink() for path in file.parent.iterdir())
 
 
-def test_r4_what_a_kill_has_left_is_gone_once_the_run_goes_on(fit, tmp_path: Path) -> None:
+def test_r4_the_partial_file_of_a_killed_run_is_removed_once_the_run_is_resumed(fit, tmp_path: Path) -> None:
     fit("ae", "--trainer.max_epochs=1")
     folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
     (folder / ".last.ckpt.123.part").write_bytes(b"half")
@@ -65,11 +65,11 @@ def test_r4_what_a_kill_has_left_is_gone_once_the_run_goes_on(fit, tmp_path: Pat
     assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
 
 
-# -- R5: damaged
+# -- R5: damaged files
 
 
 def damage(raw: bytes, drawn: random.Random) -> bytes:
-    """One of the accidents that files have: a flipped bit, a lost block, an end too early, a spoilt beginning or end."""
+    """Damage a file at random: a flipped bit, a lost block, a truncated file, a corrupted byte near its start or end."""
     place, changed = drawn.randrange(len(raw)), bytearray(raw)
     kind = drawn.choice(("bit", "zeros", "noise", "truncated", "head", "tail"))
     if kind == "bit":
@@ -86,7 +86,7 @@ def damage(raw: bytes, drawn: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("times", [100, pytest.param(1000, marks=pytest.mark.reliability)])
-def test_r5_a_damaged_checkpoint_is_refused_or_is_the_same_state(times: int, fit, tmp_path: Path) -> None:
+def test_r5_a_damaged_checkpoint_is_refused_or_holds_the_same_state(times: int, fit, tmp_path: Path) -> None:
     fit("ae", "--trainer.max_epochs=1")
     file = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
     raw, original, drawn = file.read_bytes(), read_checkpoint(file), random.Random(0)
@@ -100,12 +100,14 @@ def test_r5_a_damaged_checkpoint_is_refused_or_is_the_same_state(times: int, fit
             said.append(str(error))
         else:
             assert_equal(found, original)
-    assert len(said) >= 0.7 * times  # the rest fell where nothing is, between parts, or changed nothing
-    assert all(words.startswith(f"{spoilt} ") and len(words) > len(str(spoilt)) + 20 for words in said), "the file, and a reason"
+    assert len(said) >= 0.7 * times  # the other damages are in the padding between parts, or changed nothing
+    assert all(words.startswith(f"{spoilt} ") and len(words) > len(str(spoilt)) + 20 for words in said), (
+        "each message should have the file and a reason"
+    )
 
 
-def test_torch_by_itself_takes_damaged_tensors(tmp_path: Path) -> None:
-    """The control: a flipped bit in the weights is not found by `torch.load`."""
+def test_torch_itself_loads_damaged_tensors(tmp_path: Path) -> None:
+    """The control: `torch.load` does not detect a flipped bit in the weights."""
     file = tmp_path / "file.ckpt"
     AtomicCheckpointIO().save_checkpoint({"state_dict": {"weight": torch.zeros(10_000)}}, file)
     raw = bytearray(file.read_bytes())
@@ -116,7 +118,7 @@ def test_torch_by_itself_takes_damaged_tensors(tmp_path: Path) -> None:
         read_checkpoint(file)
 
 
-# -- R6: last skips what is damaged
+# -- R6: `last` skips damaged files
 
 
 def spoil(file: Path) -> None:
@@ -125,7 +127,7 @@ def spoil(file: Path) -> None:
     file.write_bytes(raw)
 
 
-def test_r6_last_passes_over_a_damaged_file_and_names_both(fit, tmp_path: Path, capsys) -> None:
+def test_r6_last_skips_a_damaged_file_and_names_it_and_the_chosen_one(fit, tmp_path: Path, capsys) -> None:
     fit("ae", "--trainer.max_epochs=2")
     folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
     spoil(folder / "last.ckpt")
@@ -136,7 +138,7 @@ def test_r6_last_passes_over_a_damaged_file_and_names_both(fit, tmp_path: Path, 
     assert state_of(folder / "last.ckpt")["global_step"] == 12
 
 
-def test_r6_only_damaged_files_or_none_are_an_error(fit, tmp_path: Path, capsys) -> None:
+def test_r6_it_is_an_error_if_all_files_are_damaged_or_none_exists(fit, tmp_path: Path, capsys) -> None:
     assert fit("ae", "--ckpt_path=last") == 2
     assert "found none" in capsys.readouterr().err
     fit("ae", "--trainer.max_epochs=1")
@@ -150,7 +152,7 @@ def test_r6_only_damaged_files_or_none_are_an_error(fit, tmp_path: Path, capsys)
     assert "best.ckpt" in said
 
 
-# -- R8: a run is resumed as what it is
+# -- R8: a run is resumed only with its own settings
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_r6_only_damaged_files_or_none_are_an_error(fit, tmp_path: Path, capsys)
     ],
     ids=["class", "size", "batch size", "images", "seed of the data", "seed"],
 )
-def test_r8_another_run_is_not_gone_on_with(change: list[str], named: str, fit, tmp_path: Path, capsys) -> None:
+def test_r8_resuming_with_other_settings_is_refused(change: list[str], named: str, fit, tmp_path: Path, capsys) -> None:
     fit("ae", "--trainer.max_epochs=1")
     run = tmp_path / "logs" / "ae" / "digits" / "version_0"
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
@@ -175,7 +177,7 @@ def test_r8_another_run_is_not_gone_on_with(change: list[str], named: str, fit, 
     assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
-def test_r8_noise_of_another_seed_is_not_gone_on_with(fit, tmp_path: Path, capsys) -> None:
+def test_r8_resuming_with_another_seed_of_the_noise_is_refused(fit, tmp_path: Path, capsys) -> None:
     fit("vae", "--trainer.max_epochs=1")
     (tmp_path / "seed.yaml").write_text("trainer:\n  callbacks:\n    - {class_path: callbacks.SeedEachStep, init_args: {seed: 3}}\n")
     assert fit("vae", "--trainer.max_epochs=2", "--ckpt_path=last", "--config=seed.yaml") == 2
@@ -186,13 +188,13 @@ def learning_rate(file: Path) -> float:
     return torch.load(file, weights_only=True)["optimizer_states"][0]["param_groups"][0]["lr"]
 
 
-def test_r8_a_learning_rate_given_explicitly_is_taken_and_used(fit, tmp_path: Path, capsys) -> None:
+def test_r8_a_learning_rate_given_on_the_command_line_is_accepted_and_used(fit, tmp_path: Path, capsys) -> None:
     fit("ae", "--trainer.max_epochs=1", "--model.init_args.lr=1e-3")
     file = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
-    assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last") == 2  # the config's own, which nobody has asked for
+    assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last") == 2  # the config's own rate, which is not on the command line
     assert "model.lr 0.001 there" in capsys.readouterr().err
     before = learning_rate(file)
     assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last", "--model.lr=1e-4") == 0
-    # Four steps into a warm-up of a hundred, then eight: (5 and 9) / 100 of the rate.
+    # After four and after eight steps of a warm-up over a hundred, the rate is 5 / 100 and 9 / 100 of the full rate.
     assert before == pytest.approx(1e-3 * 5 / 100)
     assert learning_rate(file) == pytest.approx(1e-4 * 9 / 100)

@@ -1,4 +1,4 @@
-"""R14: numbers that are none stop a run and are never saved; a collapse is said, once."""
+"""R14: numbers that are no longer finite stop a run and are never saved. A collapse gives one warning."""
 
 import textwrap
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def finite(file: Path) -> bool:
         ("vqvae", "codebook", "buffer quantiser.codebook is inf"),
     ],
 )
-def test_r14_a_run_that_is_no_longer_finite_stops_and_saves_nothing_of_it(
+def test_r14_numbers_that_are_no_longer_finite_stop_the_run_and_are_not_saved(
     model: str, what: str, said: str, fit, spoiler, tmp_path: Path, capsys
 ) -> None:
     words = ["--model.init_args.lr=1e32"] if what == "loss" else spoiler(6, what)
@@ -82,7 +82,7 @@ def test_r14_a_run_that_is_no_longer_finite_stops_and_saves_nothing_of_it(
         ("gan", ["--model.init_args.lr=1e-8"], "the generator has collapsed"),
     ],
 )
-def test_r14_a_collapse_is_said_once(model: str, words: list[str], said: str, fit, tmp_path: Path, capsys) -> None:
+def test_r14_a_collapse_gives_one_warning(model: str, words: list[str], said: str, fit, tmp_path: Path, capsys) -> None:
     early = ["--trainer.callbacks+=callbacks.WarnOfCollapse", "--trainer.callbacks.after_steps=60", "--trainer.max_epochs=20"]
     if model == "vqvae":  # twenty images of sixteen positions cannot use a tenth of 4,096 codes
         early[1:] = ["--trainer.callbacks.after_steps=4", "--trainer.max_epochs=6", "--data.init_args.limit=20"]

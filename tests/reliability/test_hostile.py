@@ -1,4 +1,4 @@
-"""R16, R17: nothing in a file is run, and no module is imported that nobody has named."""
+"""R16, R17: nothing in a file is executed, and no module is imported that the user has not named."""
 
 import importlib
 import inspect
@@ -51,7 +51,7 @@ def saved(content: object, **options: object) -> bytes:
 
 
 def claiming(raw: bytes, size: int) -> bytes:
-    """With the first tensor's size in the table of contents set to another."""
+    """`raw`, with `size` as the size of its first tensor in the archive's table of contents."""
     place = raw.index(b"PK\x01\x02", raw.index(b"data/0"))
     entry = raw.index(b"data/0", place) - 46
     while raw[entry : entry + 4] != b"PK\x01\x02":
@@ -89,14 +89,16 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_r16_no_hostile_checkpoint_does_anything(command: str, fit, lightning, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_r16_no_command_executes_anything_in_a_hostile_checkpoint(
+    command: str, fit, lightning, tmp_path: Path, monkeypatch, capsys
+) -> None:
     fit("ae", "--trainer.max_epochs=1", "--model.init_args.channels=32")
     (tmp_path / "evil.py").write_text("import os\nos.system('touch executed')\nclass Evil: ...\n")
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     whole, before = good(tmp_path), sorted(tmp_path.rglob("*"))
     for kind, make in HOSTILE.items():
         if kind.startswith("_") and command in ("fit --weights",):
-            continue  # it reads no hyperparameters: the weights are those of an AE
+            continue  # this command reads no hyperparameters, and the weights are those of an AE
         file = tmp_path / "hostile.ckpt"
         file.write_bytes(make(whole))
         code = lightning(*COMMANDS[command](str(file)))
@@ -117,13 +119,13 @@ def test_r16_no_hostile_checkpoint_does_anything(command: str, fit, lightning, t
     "address", ["http://127.0.0.1:9/last.ckpt", "https://127.0.0.1:9/a.ckpt", "file:///etc/passwd", "s3://bucket/a.ckpt"]
 )
 @pytest.mark.parametrize("command", COMMANDS)
-def test_r16_an_address_is_no_checkpoint(command: str, address: str, lightning, tmp_path: Path, capsys) -> None:
+def test_r16_an_address_is_refused_as_a_checkpoint(command: str, address: str, lightning, tmp_path: Path, capsys) -> None:
     assert lightning(*COMMANDS[command](address)) == 2
     assert capsys.readouterr().err.startswith("lightning: expected a checkpoint file")
     assert not list(tmp_path.iterdir())
 
 
-def test_r16_one_place_loads_and_says_weights_only() -> None:
+def test_r16_checkpoints_are_loaded_in_one_place_with_weights_only() -> None:
     calls = []
     for folder in ("lit_models", "callbacks", "datamodules", "benchmarks"):
         for file in (ROOT / folder).rglob("*.py"):
@@ -131,7 +133,7 @@ def test_r16_one_place_loads_and_says_weights_only() -> None:
     assert calls == ['found = torch.load(path, map_location="cpu", weights_only=True)']
 
 
-def test_r16_what_is_no_plain_value_is_refused_by_name(tmp_path: Path) -> None:
+def test_r16_a_checkpoint_with_other_than_plain_values_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "file.ckpt"
     AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "path": Path("/")}, file)
     with pytest.raises(CheckpointError, match=r"file.ckpt is no readable checkpoint: .*"):
@@ -154,8 +156,8 @@ EVIL = {
 
 
 @pytest.mark.parametrize("way", EVIL)
-def test_r17_a_module_that_nobody_has_named_is_not_imported(way: str, lightning, tmp_path: Path, capsys) -> None:
-    """It stands in the working directory; the config lies elsewhere."""
+def test_r17_a_module_that_the_user_has_not_named_is_not_imported(way: str, lightning, tmp_path: Path, capsys) -> None:
+    """The module is in the working directory, and the config is in another folder."""
     (tmp_path / "evil.py").write_text("open('imported', 'w')\nclass Evil: ...\n")
     folder, (content, words) = tmp_path / "elsewhere", EVIL[way]
     folder.mkdir()
@@ -168,7 +170,7 @@ def test_r17_a_module_that_nobody_has_named_is_not_imported(way: str, lightning,
     assert not (tmp_path / "logs").exists()
 
 
-def test_r17_a_module_beside_the_config_or_named_by_import_is_the_users_own(fit, lightning, tmp_path: Path) -> None:
+def test_r17_a_module_next_to_the_config_or_named_by_import_is_imported(fit, lightning, tmp_path: Path) -> None:
     own = "from lit_models.ae import AE\nclass Mine(AE):\n    pass\n".replace("    pass\n", "    '''An AE.'''\n")
     beside = tmp_path / "beside"
     beside.mkdir()
@@ -189,7 +191,7 @@ def within(annotation: object) -> list[object]:
     return [annotation, *(part for each in typing.get_args(annotation) for part in within(each))]
 
 
-def test_r17_no_parameter_of_ours_takes_code() -> None:
+def test_r17_no_argument_of_the_projects_classes_takes_code() -> None:
     models = [getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in MODELS.values()]
     ours = [
         *models,

@@ -1,4 +1,7 @@
-"""R20: what Lightning does, and we work around. Each of these fails; the day it passes, the work-around named beside it can go."""
+"""R20: behaviour of Lightning that the project works around.
+
+Each test is expected to fail. Once a test passes, the work-around that its `reason` names can be removed.
+"""
 
 import csv
 from pathlib import Path
@@ -17,7 +20,7 @@ QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summa
 
 
 class Line(LightningModule):
-    """y = w x, whose validation loss is `worse` from epoch to epoch."""
+    """y = w x. Its validation loss is the number of the epoch, so it rises from epoch to epoch."""
 
     def __init__(self, width: int = 1) -> None:
         super().__init__()
@@ -44,14 +47,14 @@ def loaders() -> tuple[TrainLoader, DataLoader]:
     return TrainLoader(split, 10, 0), DataLoader(torch.zeros(4, 1))
 
 
-@pytest.mark.xfail(strict=True, reason="last.ckpt is written only where the best is: callbacks.KeepBestAndLast")
-def test_last_is_the_last(tmp_path: Path) -> None:
+@pytest.mark.xfail(strict=True, reason="last.ckpt is written only together with a new best: callbacks.KeepBestAndLast")
+def test_last_ckpt_is_that_of_the_last_epoch(tmp_path: Path) -> None:
     keep = ModelCheckpoint(tmp_path, monitor="val/loss", save_last=True, filename="best")
     Trainer(max_epochs=3, callbacks=[keep], logger=False, **QUIET).fit(Line(), *loaders())
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 2
 
 
-@pytest.mark.xfail(strict=True, reason="CSVLogger deletes the metrics.csv that it finds: loggers.MetricsCSV")
+@pytest.mark.xfail(strict=True, reason="CSVLogger deletes an existing metrics.csv: lit_models.training.csv_logger.MetricsCSV")
 def test_a_resumed_run_keeps_its_metrics(tmp_path: Path) -> None:
     for epochs in (1, 2):
         logger = CSVLogger(tmp_path, name="", version="run")
@@ -62,7 +65,7 @@ def test_a_resumed_run_keeps_its_metrics(tmp_path: Path) -> None:
         assert {row["step"] for row in csv.DictReader(stream) if row["loss"]} == set(map(str, range(8)))
 
 
-@pytest.mark.xfail(strict=True, reason="an epoch that the time limit has cut counts as whole: callbacks.StopOnSignal")
+@pytest.mark.xfail(strict=True, reason="an epoch that the time limit has ended early counts as complete: callbacks.StopOnSignal")
 def test_a_time_limit_loses_no_image(tmp_path: Path) -> None:
     class Enough(Timer):
         def on_train_batch_end(self, trainer: Trainer, *args: object, **kwargs: object) -> None:
@@ -75,7 +78,7 @@ def test_a_time_limit_loses_no_image(tmp_path: Path) -> None:
     assert sorted(model.seen + again.seen) == list(range(40))
 
 
-@pytest.mark.xfail(strict=True, reason="the hyperparameters of a checkpoint are not compared: command.cli._check_identity")
+@pytest.mark.xfail(strict=True, reason="the hyperparameters of a checkpoint are not compared: lit_models.command.identity.check_identity")
 def test_a_checkpoint_of_another_size_is_refused_by_name(tmp_path: Path) -> None:
     trainer = Trainer(max_epochs=1, logger=False, default_root_dir=tmp_path, **QUIET)
     trainer.fit(Line(), *loaders())
@@ -84,7 +87,7 @@ def test_a_checkpoint_of_another_size_is_refused_by_name(tmp_path: Path) -> None
         Trainer(max_epochs=2, logger=False, **QUIET).fit(Line(width=2), *loaders(), ckpt_path=tmp_path / "one.ckpt")
 
 
-@pytest.mark.xfail(strict=True, reason="a damaged file is loaded: lit_models.checkpoints.archive")
+@pytest.mark.xfail(strict=True, reason="a damaged file is loaded without an error: lit_models.checkpoints.archive")
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
     trainer = Trainer(max_epochs=1, logger=False, default_root_dir=tmp_path, **QUIET)
     trainer.fit(Line(), *loaders())
@@ -98,7 +101,7 @@ def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
         trainer.strategy.checkpoint_io.load_checkpoint(file, weights_only=True)
 
 
-@pytest.mark.xfail(strict=True, reason="a resumed optimiser brings its old learning rate: schedules.set_base_rates")
+@pytest.mark.xfail(strict=True, reason="a restored optimiser keeps its saved learning rate: lit_models.training.schedules.set_base_rates")
 def test_a_changed_learning_rate_is_used(tmp_path: Path) -> None:
     class Faster(Line):
         def configure_optimizers(self) -> torch.optim.Optimizer:

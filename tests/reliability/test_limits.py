@@ -1,4 +1,4 @@
-"""R13: where there is no room or no right to write, a run says so in three lines, before the first step where that can be known."""
+"""R13: a full disk or a missing right to write is an error in three lines, before the first step or at the first save."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def assert_short(said: str) -> None:
     assert "Traceback" not in said
 
 
-def test_r13_a_file_that_may_not_grow_is_an_error_before_the_first_step(tmp_path: Path) -> None:
+def test_r13_a_limit_on_the_file_size_is_an_error_before_the_first_step(tmp_path: Path) -> None:
     done = run_process(*WORDS, "--trainer.max_epochs=2", cwd=tmp_path, start=NO_LARGE_FILE)
     assert done.returncode == 2, done.stderr[-2000:]
     assert "File too large" in done.stderr
@@ -27,7 +27,7 @@ def test_r13_a_file_that_may_not_grow_is_an_error_before_the_first_step(tmp_path
     assert not list(tmp_path.glob("logs/**/*.ckpt"))
 
 
-def test_r13_a_save_that_finds_no_room_leaves_the_older_files_whole(lightning, tmp_path: Path) -> None:
+def test_r13_a_save_without_room_leaves_the_older_files_whole(lightning, tmp_path: Path) -> None:
     assert lightning(*WORDS, "--trainer.max_epochs=1") == 0
     folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -44,7 +44,7 @@ def test_r13_a_save_that_finds_no_room_leaves_the_older_files_whole(lightning, t
     ids=["1 MB, and the checkpoint has more", "a read-only mount"],
 )
 def test_r13_a_disk_that_cannot_be_written_is_an_error_before_the_first_step(option: str, said: str, tmp_path: Path) -> None:
-    """In a mount namespace of its own."""
+    """The command runs in a mount namespace of its own."""
     place = tmp_path / "disk"
     place.mkdir()
     command = f"{LIGHTNING} {' '.join(WORDS)} --trainer.max_epochs=2"
@@ -56,7 +56,7 @@ def test_r13_a_disk_that_cannot_be_written_is_an_error_before_the_first_step(opt
 
 
 def test_r13_a_folder_without_permission_is_an_error_before_the_first_step(tmp_path: Path) -> None:
-    """Another user's, without root's right to write everywhere."""
+    """The folder belongs to another user, and the command does not have root's right to write everywhere."""
     place = tmp_path / "anothers"
     place.mkdir(mode=0o755)
     os.chown(place, 65534, 65534)

@@ -1,4 +1,4 @@
-"""Stopping and going on gives what an unbroken run gives, bit for bit: weights, buffers, optimiser, curves."""
+"""R1, R7, R10, R18: a run that is stopped and resumed equals the uninterrupted run bit for bit: weights, buffers, optimiser, curves."""
 
 import signal
 import sys
@@ -11,22 +11,22 @@ from same_run import OFTEN, STOPPER, assert_same_run, curves, pictures, rows
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_after_an_epoch(model: str, fit, tmp_path: Path) -> None:
+def test_a_run_resumed_after_an_epoch_equals_the_uninterrupted_run(model: str, fit, tmp_path: Path) -> None:
     assert fit(model, "--trainer.max_epochs=3", *OFTEN) == 0
     assert fit(model, "--trainer.max_epochs=1", *OFTEN) == 0
     assert fit(model, "--trainer.max_epochs=3", *OFTEN, "--ckpt_path=last") == 0
     first, second = (tmp_path / "logs" / model / "digits" / f"version_{number}" for number in (0, 1))
-    assert not (second.parent / "version_2").exists(), "a resumed run stays in its folder"
+    assert not (second.parent / "version_2").exists(), "a resumed run should stay in its folder"
     assert_same_run(first, second)
 
 
-# Inside an epoch, at its end; for the VQ-VAE also before, in and after its change of phase, which is after step 6; for the GANs before
-# and after a penalised step, the fifth.
+# The steps are inside an epoch and at its end. Those of the VQ-VAE are also before, in and after its change of phase, which is after step 6.
+# Those of the GANs are before and after a penalised step, the fifth.
 PLACES = {"ae": (2, 8), "vae": (3, 7), "vqvae": (2, 4, 5, 6, 7, 8, 11), "gan": (4, 5), "vae_gan": (5, 6)}
 
 
 @pytest.mark.parametrize(("model", "step"), [(model, step) for model in MODELS for step in PLACES.get(model, (3,))])
-def test_after_a_signal(model: str, step: int, fit, stop_at, tmp_path: Path) -> None:
+def test_a_run_resumed_after_a_signal_equals_the_uninterrupted_run(model: str, step: int, fit, stop_at, tmp_path: Path) -> None:
     assert fit(model, "--trainer.max_epochs=3", *OFTEN) == 0
     with pytest.raises(SystemExit) as stopped:
         fit(model, "--trainer.max_epochs=3", *OFTEN, *stop_at(step))
@@ -37,15 +37,15 @@ def test_after_a_signal(model: str, step: int, fit, stop_at, tmp_path: Path) -> 
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
-def test_last_is_the_last_model_though_another_was_the_best(fit, tmp_path: Path) -> None:
-    fit("ae", "--trainer.max_epochs=3", "--checkpoint.mode=max")  # the loss falls: the first epoch has the most
+def test_last_is_the_last_model_if_another_is_the_best(fit, tmp_path: Path) -> None:
+    fit("ae", "--trainer.max_epochs=3", "--checkpoint.mode=max")  # the loss falls, so the first epoch has the highest one
     folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
     epochs = {file.stem: torch.load(file, weights_only=True)["epoch"] for file in folder.iterdir()}
     assert epochs == {"best": 0, "last": 2}
 
 
-def test_a_run_that_is_not_resumed_differs_from_another_seed(fit, tmp_path: Path) -> None:
-    """The control: equality above is not a matter of comparing nothing."""
+def test_runs_with_different_seeds_differ(fit, tmp_path: Path) -> None:
+    """The control: `assert_same_run` finds differences where there are some."""
     fit("ae", "--trainer.max_epochs=1")
     fit("ae", "--trainer.max_epochs=1", "--seed_everything=1")
     runs = tmp_path / "logs" / "ae" / "digits"
@@ -53,7 +53,7 @@ def test_a_run_that_is_not_resumed_differs_from_another_seed(fit, tmp_path: Path
         assert_same_run(runs / "version_0", runs / "version_1")
 
 
-def test_looking_does_not_touch(fit, tmp_path: Path) -> None:
+def test_figures_do_not_change_the_training(fit, tmp_path: Path) -> None:
     fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
     fit("vqvae", "--trainer.max_epochs=2", *OFTEN, figures=True)
     runs = tmp_path / "logs" / "vqvae"
@@ -63,7 +63,7 @@ def test_looking_does_not_touch(fit, tmp_path: Path) -> None:
     assert not pictures(bare)
 
 
-def test_pictures_are_not_doubled_by_a_resume(fit, stop_at, tmp_path: Path) -> None:
+def test_resuming_logs_no_picture_twice(fit, stop_at, tmp_path: Path) -> None:
     fit("vae", "--trainer.max_epochs=2", figures=True)
     with pytest.raises(SystemExit):
         fit("vae", "--trainer.max_epochs=2", *stop_at(6), figures=True)
@@ -73,14 +73,14 @@ def test_pictures_are_not_doubled_by_a_resume(fit, stop_at, tmp_path: Path) -> N
     assert len(set(pictures(runs / "version_1"))) == len(pictures(runs / "version_1"))
 
 
-def test_what_was_logged_after_the_checkpoint_is_taken_back(fit, tmp_path: Path) -> None:
-    """A crash leaves points beyond the last checkpoint: they are logged again, and stand there once."""
+def test_points_logged_after_the_checkpoint_are_removed_on_resuming(fit, tmp_path: Path) -> None:
+    """A crash leaves points beyond the last checkpoint. The resumed run logs them again, and each point exists once."""
     fit("ae", "--trainer.max_epochs=3", *OFTEN)
     run = tmp_path / "logs" / "ae" / "digits" / "version_0"
     before, table = curves(run), rows(run)
     fit("ae", "--trainer.max_epochs=1", *OFTEN)
     early = (run.parent / "version_1" / "checkpoints" / "last.ckpt").read_bytes()
-    (run / "checkpoints" / "last.ckpt").write_bytes(early)  # as if the run had died in epoch 3
+    (run / "checkpoints" / "last.ckpt").write_bytes(early)  # as if the run had crashed without a later save
     fit("ae", "--trainer.max_epochs=3", *OFTEN, f"--ckpt_path={run}")
     assert curves(run) == before
     assert rows(run) == table
@@ -105,7 +105,7 @@ def test_a_run_can_be_prolonged_and_its_schedule_does_not_depend_on_its_length(f
 
 @pytest.mark.parametrize("model", MODELS)
 def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: Path) -> None:
-    """Real DDP through the installed command; each rank writes down what it holds at the end."""
+    """The installed command trains with DDP, and each rank saves a digest of its state at the end."""
     (tmp_path / "witness.py").write_text(
         "import hashlib, torch\n"
         "from pathlib import Path\n"
@@ -127,7 +127,7 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
     assert first == second
     assert len(first) > 10
     assert_equal(codes, other_codes)
-    assert noise != other_noise, "each rank has noise of its own"
+    assert noise != other_noise, "each rank should have noise of its own"
     runs = list((tmp_path / "logs" / model / "digits").iterdir())
     assert [run.name for run in runs] == ["version_0"]
     assert (runs[0] / "checkpoints" / "last.ckpt").is_file()
@@ -135,7 +135,7 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
 
 
 @pytest.mark.parametrize(("step", "how"), [(6, "signal"), (8, "signal in validation")])
-def test_a_signal_to_one_of_two_processes_stops_both_and_one_goes_on_alone(step: int, how: str, fit, tmp_path: Path) -> None:
+def test_a_signal_to_one_of_two_processes_stops_both_and_the_run_resumes_on_one(step: int, how: str, fit, tmp_path: Path) -> None:
     (tmp_path / "stopper.py").write_text(STOPPER.replace("if trainer", "if trainer.global_rank == 0 and trainer"))
     words = [*DIGITS, *SMALL["ae"], "--trainer.max_epochs=3", "--import=stopper"]
     words += ["--trainer.callbacks+=stopper.StopAt", f"--trainer.callbacks.step={step}", f"--trainer.callbacks.how={how}"]

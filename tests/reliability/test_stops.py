@@ -1,4 +1,4 @@
-"""R1, R3: stopped anywhere and gone on with, every model ends as the untouched run."""
+"""R1, R3: every model that is stopped anywhere and resumed ends as the uninterrupted run."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 from conftest import MODELS, state_of
 from same_run import OFTEN, WITNESS, assert_same_run, seen_images
 
-# Four batches an epoch: 6 lies inside the second, 8 ends it; with a validation after every second batch, one follows the sixth.
+# An epoch has four batches, so step 6 is inside the second epoch and step 8 ends it. With a validation after every second batch, one follows
+# step 6.
 INSIDE = ["--trainer.val_check_interval=2"]
 STOPS = {
     "in the last batch": (8, "signal", []),
@@ -34,7 +35,9 @@ BY_HAND = ("vae_gan", "anchored", "pca_ae", "pca_vae")
 @pytest.mark.parametrize(
     "model", [pytest.param(model, marks=pytest.mark.by_hand if model in BY_HAND else pytest.mark.reliability) for model in MODELS]
 )
-def test_r1_every_model_stopped_anywhere_ends_as_the_untouched_run(model: str, stop: str, fit, stop_at, tmp_path: Path) -> None:
+def test_r1_every_model_stopped_anywhere_and_resumed_ends_as_the_uninterrupted_run(
+    model: str, stop: str, fit, stop_at, tmp_path: Path
+) -> None:
     step, how, words = STOPS[stop]
     words = ["--trainer.max_epochs=3", *OFTEN, *words, *WITNESS]
     assert fit(model, *words) == 0
@@ -48,7 +51,7 @@ def test_r1_every_model_stopped_anywhere_ends_as_the_untouched_run(model: str, s
     assert fit(model, *words, "--ckpt_path=last") == 0
     if how in ("signal", "signal in validation", "time"):
         assert seen_images() == untouched
-    else:  # what came after the last checkpoint is done again
+    else:  # the batches after the last checkpoint are repeated
         assert set(seen_images()) == set(untouched)
     runs = tmp_path / "logs" / model / "digits"
     assert_same_run(runs / "version_0", runs / "version_1")
@@ -66,7 +69,7 @@ def test_r1_a_run_whose_steps_end_inside_an_epoch_can_be_prolonged(model: str, f
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
-def test_r1_a_signal_in_the_validation_at_the_end_of_the_steps_waits_for_the_end_of_the_run(fit, stop_at, tmp_path: Path) -> None:
+def test_r1_a_signal_in_the_last_validation_lets_the_run_end_normally(fit, stop_at, tmp_path: Path) -> None:
     words = ["--trainer.max_steps=8", *OFTEN]
     for stop in ([], stop_at(8, how="signal in validation")):
         assert fit("ae", *words, *stop) == 0
@@ -74,14 +77,14 @@ def test_r1_a_signal_in_the_validation_at_the_end_of_the_steps_waits_for_the_end
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
-def test_r3_two_runs_of_one_seed_are_one(fit, tmp_path: Path) -> None:
+def test_r3_two_runs_with_the_same_seed_are_equal(fit, tmp_path: Path) -> None:
     for _ in range(2):
         fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
     runs = tmp_path / "logs" / "vqvae" / "digits"
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
-def test_a_run_killed_before_its_first_step_starts_anew_in_its_folder(fit, lightning, stop_at, tmp_path: Path, capsys) -> None:
+def test_a_run_killed_before_its_first_step_restarts_in_its_folder(fit, lightning, stop_at, tmp_path: Path, capsys) -> None:
     fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
     with pytest.raises(SystemExit):
         fit("vqvae", "--trainer.max_epochs=2", *OFTEN, *stop_at(2), "--trainer.callbacks+=stopper.KeepFirst")
