@@ -2,8 +2,8 @@
 
     python -m benchmarks.data_path [--root FOLDER] [--rounds 3] [--steps 400]
 
-It times the data alone and a bare loop that trains the shipped VAE. Batches from memory, a DataLoader with 0 workers and one with 2 workers
-take turns, and freed memory is kept as in `fit`. It prints images/s and ratios of medians.
+The benchmark times the data alone, and a bare loop that trains the shipped VAE. Batches from memory, a DataLoader with 0 workers and one
+with 2 workers take turns, and freed memory is kept as in `fit`. The benchmark prints images/s and ratios of medians.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def main() -> None:
         for _ in range(given.rounds):
             for name, batches in paths.items():
                 if isinstance(batches, TrainLoader):
-                    batches.set_epoch(batches.epoch + 1)  # otherwise it resumes where the last round stopped, and ends early
+                    batches.set_epoch(batches.epoch + 1)  # otherwise the loader resumes where the last round stopped, and ends early
                 time.sleep(0.5)  # workers of the previous path still fetch for a while
                 rates[name].append(images_per_second(batches, given.steps, model))
         medians = {name: statistics.median(values) for name, values in rates.items()}

@@ -139,7 +139,7 @@ SUBJECTS: dict[str, tuple[str, list[int], Callable[[int], Action]]] = {
 
 
 def peak_of_memory() -> float:
-    """Peak of resident memory since its last reset, in MB. It can be read and reset on Linux only."""
+    """Peak of resident memory since the last reset, in MB, from Linux's /proc."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
 

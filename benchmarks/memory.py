@@ -2,7 +2,7 @@
 
     python -m benchmarks.memory [--rounds 5] [--steps 100]
 
-It prints the median time of a step and its page faults for both, and the ratio of the two times.
+The benchmark prints the median time of a step and its page faults for both, and the ratio of the two times.
 """
 
 import argparse

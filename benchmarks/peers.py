@@ -3,12 +3,12 @@
     pip install pythae vector-quantize-pytorch
     python -m benchmarks.peers [--rounds 3] [--images 55000] [--only quantiser pythae quality]
 
-- `quantiser` times a training step of the quantiser of `vector-quantize-pytorch` and of ours, with moving average and k-means, forward and
-  backward.
-- `pythae` times its VAE with our encoder and decoder and its own trainer, in alternation with `lightning fit` with all figures and with none.
+- `quantiser` times a training step of the quantiser of `vector-quantize-pytorch` and of ours, forward and backward, with moving average and
+  k-means.
+- `pythae` times its VAE, with our encoder and decoder and its own trainer, in alternation with `lightning fit` with and without figures.
   Images, batch size (128) and epochs are the same. Seconds per epoch are those of the second and third epoch.
-- `quality` trains the shipped VAE to its end by `lightning fit` on MNIST, then the VAE of `pythae` for as many epochs as take the same time.
-  It prints the Fréchet distance of 10,000 samples of each to the test images, in the judge's features.
+- `quality` trains the shipped VAE to its end by `lightning fit` on MNIST, then the VAE of `pythae` for as many epochs as fit into the same
+  time. The benchmark prints the Fréchet distance of 10,000 samples of each to the test images, in the judge's features.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
     python -m benchmarks.scale_out [--config vae] [--rounds 3] [--steps 60]
 
-It also measures one process with two threads, which is the alternative on one machine. It prints images/s, as medians over alternating rounds.
+The benchmark also measures one process with two threads, the alternative on one machine, and prints images/s as medians over alternating
+rounds.
 """
 
 import argparse
@@ -29,7 +30,7 @@ WAYS = {  # name: threads per process, processes, batch size over all processes
 
 
 class Tell(Callback):
-    """Prints the images/s of all processes together, from batch `WARM` to the last. The end of the epoch is not counted."""
+    """Prints the images/s of all processes together, from batch `WARM` to the last. The work at the end of the epoch is not counted."""
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int) -> None:
         self.end = time.perf_counter()

@@ -3,9 +3,9 @@
     python -m benchmarks.start [RUN ...] [--rounds 3]
 
 `lightning --help`, `lightning fit --config vae` until the end of its first training step, and `python -c "import torch, lightning.pytorch"`
-run in alternation, each in a process of its own. The benchmark prints their times, and the ratios to the time of the import. For each RUN it
-prints the images/s of `sample(1000)`. A prior over codes is also sampled without a cache of keys and values, which computes all tokens again
-for each new one.
+run in alternation, each in a process of its own. The benchmark prints their times, and the ratios to the time of the import. For each RUN
+the benchmark also prints the images/s of `sample(1000)`. A prior over codes is also sampled without a cache of keys and values, so that
+each new token needs all tokens to be computed again.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Compares `lightning fit` with a bare PyTorch loop and with the machine's rate of matrix products.
 
-Both train the same module with the same batches and optimiser, with the data in memory, in one process and in alternation.
+`fit` and the loop train the same module with the same batches and optimiser, with the data in memory, in one process and in alternation.
 
     python -m benchmarks.throughput [--configs ae vae ...] [--rounds 3] [--steps 100]
 

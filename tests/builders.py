@@ -31,7 +31,7 @@ BUILD = {
 
 
 def build(name: str) -> LightningModule:
-    """A small model in evaluation mode. Its codebook, principal components, clusters and training codes are set, as after some training."""
+    """A small model in evaluation mode, with codebook, principal components, clusters and training codes as after some training."""
     torch.manual_seed(0)
     model, images, labels = BUILD[name](), torch.rand(50, 1, 28, 28), torch.arange(50) % 10
     if name == "vqvae":

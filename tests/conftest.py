@@ -15,10 +15,11 @@ from lit_models.command import main
 
 ROOT = Path(__file__).parent.parent
 MODELS = tuple(name for name in (*lit_models.MODELS, "gan_conditional") if name != "classifier")  # configs of generative models
-GAN = ["--model.init_args.generator_channels=16", "--model.init_args.discriminator_channels=16"]
+LENGTH = "--model.init_args.lr_steps=1720"  # that of a schedule: by default it would be that of the run as first started
+GAN = [LENGTH, "--model.init_args.generator_channels=16", "--model.init_args.discriminator_channels=16"]
 SMALL = {
-    "ae": ["--model.init_args.channels=16"],
-    "vae": ["--model.init_args.channels=16", "--model.init_args.kl_warmup_steps=6"],
+    "ae": [LENGTH, "--model.init_args.channels=16"],
+    "vae": [LENGTH, "--model.init_args.channels=16", "--model.init_args.kl_warmup_steps=6"],
     # Six steps of autoencoder, the rest prior: the change of phase lies inside the second epoch of four batches.
     "vqvae": [
         "--model.init_args.channels=16", "--model.init_args.n_codes=32", "--model.init_args.prior_width=32",
@@ -27,10 +28,10 @@ SMALL = {
     "gan": [*GAN, "--model.init_args.clusters=5"],
     "gan_conditional": [*GAN, "--model.init_args.clusters=2"],
     "vae_gan": [*GAN, "--model.init_args.encoder_channels=16"],
-    "anchored": ["--model.init_args.channels=16"],
-    "pca_ae": ["--model.init_args.channels=16"],
-    "pca_vae": ["--model.init_args.channels=16"],
-    "classifier": ["--model.init_args.channels=16"],
+    "anchored": [LENGTH, "--model.init_args.channels=16"],
+    "pca_ae": [LENGTH, "--model.init_args.channels=16"],
+    "pca_vae": [LENGTH, "--model.init_args.channels=16"],
+    "classifier": [LENGTH, "--model.init_args.channels=16"],
 }  # fmt: skip
 DIGITS = [
     "--data.init_args.dataset=digits",

@@ -47,7 +47,7 @@ def test_code_likelihood_is_a_sum_of_cross_entropies() -> None:
 @pytest.mark.parametrize("batch", [1, 16, 64])
 @pytest.mark.parametrize("dim", [2, 16])
 @pytest.mark.parametrize("grid", [4, 5, 7])
-def test_commitment_keeps_the_papers_ratio_to_reconstruction_for_any_batch_dim_and_grid(batch: int, dim: int, grid: int) -> None:
+def test_commitment_keeps_the_papers_ratio_to_reconstruction_for_any_shape(batch: int, dim: int, grid: int) -> None:
     vectors, offset = torch.randn(batch, dim, grid, grid), 0.3
     images = torch.rand(batch, 1, 28, 28)
     ours = squared_error(images + 0.1, images).mean(), commitment_loss(vectors, vectors + offset).mean()

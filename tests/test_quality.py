@@ -45,7 +45,7 @@ def test_the_kernel_distance_of_equal_distributions_is_zero_in_expectation() -> 
 
 
 def assessed(images: Tensor, labels: Tensor, valid: float = 1.0) -> JudgeOutput:
-    """The output of a judge that knows the labels. Its features are pooled pixels, and it recognises the share `valid` of the images."""
+    """Output of a judge that knows the labels: the features are pooled pixels, and the share `valid` of the images is recognisable."""
     features = avg_pool2d(images, 7).flatten(1)
     return JudgeOutput(features, features[:, :5], labels, torch.arange(len(images)) < valid * len(images))
 

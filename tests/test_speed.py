@@ -19,7 +19,7 @@ from lit_models.command.memory import keep_freed_memory
 if {kept}:
     keep_freed_memory()
 else:
-    ctypes.CDLL(None).mallopt(-3, 2**17)  # glibc's first threshold; without this line glibc may raise it, depending on the layout
+    ctypes.CDLL(None).mallopt(-3, 2**17)  # glibc's default; without this call glibc may raise it during the run
 for step in range(30):
     if step == 10:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

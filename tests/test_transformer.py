@@ -53,6 +53,4 @@ def test_sampling_switches_dropout_off_and_restores_the_training_mode() -> None:
     assert prior.train().draw(30, labels).shape == (30, 5)
     assert all(module.training for module in prior.modules())
     codes = torch.zeros(3, 5, dtype=torch.long)
-    assert not torch.equal(prior(codes, labels[:3]), prior(codes, labels[:3])), (
-        "the control: in training mode, dropout should change the logits"
-    )
+    assert not torch.equal(prior(codes, labels[:3]), prior(codes, labels[:3])), "the control: dropout acts in training"

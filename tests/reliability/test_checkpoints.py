@@ -101,9 +101,7 @@ def test_r5_a_damaged_checkpoint_is_refused_or_holds_the_same_state(times: int, 
         else:
             assert_equal(found, original)
     assert len(said) >= 0.7 * times  # the other damages are in the padding between parts, or changed nothing
-    assert all(words.startswith(f"{spoilt} ") and len(words) > len(str(spoilt)) + 20 for words in said), (
-        "each message should have the file and a reason"
-    )
+    assert all(words.startswith(f"{spoilt} ") and len(words) > len(str(spoilt)) + 20 for words in said), "no file or no reason in a message"
 
 
 def test_torch_itself_loads_damaged_tensors(tmp_path: Path) -> None:

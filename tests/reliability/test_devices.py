@@ -17,8 +17,8 @@ from datamodules.sources import Split
 
 PAIR = ["--trainer.strategy=ddp", "--trainer.devices=2"]
 
-# `GlobalNoise` draws the noise of the whole batch, and each process takes its own rows, as it does with the images. Two processes then have the
-# noise of one, and any remaining difference is caused by the code.
+# `GlobalNoise` draws the noise of the whole batch, and each process takes its own rows, as it does with the images. Two processes then have
+# the noise of one, and any remaining difference is caused by the code.
 OWN = """
 import torch
 from lightning.pytorch import Callback
@@ -79,9 +79,9 @@ def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> 
 
 
 FAST = (("vae", "32-true"), ("vqvae", "64-true"), ("gan_conditional", "64-true"))
-# The adversarial models are left out in float32: they amplify rounding errors, because Adam without momentum turns a gradient near zero into a
-# whole step of either sign. In float32 even one process with two threads differs from one process with one thread: by 7e-3 of the state for the
-# GAN, 4e-3 for the conditional GAN and 2e-3 for the VAE/GAN.
+# Adversarial models are left out in float32: they amplify rounding errors, because Adam without momentum turns a gradient near zero into a
+# whole step of either sign. In float32 even one process with two threads differs from one process with one thread, by 7e-3 of the state for
+# the GAN, 4e-3 for the conditional GAN and 2e-3 for the VAE/GAN.
 PRECISIONS = [(model, "64-true") for model in MODELS] + [(model, "32-true") for model in MODELS if "gan" not in model]
 
 

@@ -20,7 +20,7 @@ QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summa
 
 
 class Line(LightningModule):
-    """y = w x. Its validation loss is the number of the epoch, so it rises from epoch to epoch."""
+    """y = w x, with the number of the epoch as validation loss, so that the loss rises from epoch to epoch."""
 
     def __init__(self, width: int = 1) -> None:
         super().__init__()

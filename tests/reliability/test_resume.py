@@ -20,8 +20,8 @@ def test_a_run_resumed_after_an_epoch_equals_the_uninterrupted_run(model: str, f
     assert_same_run(first, second)
 
 
-# The steps are inside an epoch and at its end. Those of the VQ-VAE are also before, in and after its change of phase, which is after step 6.
-# Those of the GANs are before and after a penalised step, the fifth.
+# The steps are inside an epoch and at its end. The VQ-VAE also stops before, in and after its change of phase, which is after step 6. The
+# GANs stop before and after a penalised step, the fifth.
 PLACES = {"ae": (2, 8), "vae": (3, 7), "vqvae": (2, 4, 5, 6, 7, 8, 11), "gan": (4, 5), "vae_gan": (5, 6)}
 
 

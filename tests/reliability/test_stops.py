@@ -6,8 +6,8 @@ import pytest
 from conftest import MODELS, state_of
 from same_run import OFTEN, WITNESS, assert_same_run, seen_images
 
-# An epoch has four batches, so step 6 is inside the second epoch and step 8 ends it. With a validation after every second batch, one follows
-# step 6.
+# An epoch has four batches, so step 6 is inside the second epoch and step 8 ends it. With a validation after every second batch, one
+# follows step 6.
 INSIDE = ["--trainer.val_check_interval=2"]
 STOPS = {
     "in the last batch": (8, "signal", []),
