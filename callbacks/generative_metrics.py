@@ -48,7 +48,7 @@ class GenerativeMetrics(Observer):
         if not self.is_due(trainer):
             return
         found = {"fid": torch.tensor(math.nan, device=pl_module.device)}
-        with self.looking(pl_module):
+        with self.observing(pl_module):
             images, _ = fixed_images(trainer, "val", self.n)
             labels = None if pl_module.classes is None else torch.arange(self.n) % pl_module.classes
             samples = pl_module.sample(self.n, labels, Generator().manual_seed(self.seed))

@@ -25,7 +25,7 @@ class LogDensity(Observer):
         if not self.is_due(trainer):
             return
         values = {f"val/log_density_{name}": math.nan for name in pl_module.samplers}
-        with self.looking(pl_module):
+        with self.observing(pl_module):
             images, _ = fixed_images(trainer, "val", self.n)
             codes = torch.cat([pl_module.encode(part.to(pl_module.device, pl_module.dtype)) for part in images.split(500)])
             for name in pl_module.samplers:

@@ -45,7 +45,7 @@ class Observer(Callback):
         return not self.missing and trainer.state.fn == "fit" and not trainer.sanity_checking
 
     @contextmanager
-    def looking(self, pl_module: LightningModule) -> Iterator[None]:
+    def observing(self, pl_module: LightningModule) -> Iterator[None]:
         """Evaluation mode; an error is said once and ends nothing."""
         try:
             with evaluation_mode(pl_module):

@@ -35,7 +35,7 @@ class Figure(Observer):
         epoch = trainer.current_epoch + 1
         due = epoch % self.every_n_epochs == 0 or epoch == trainer.max_epochs
         if due and self.is_due(trainer) and trainer.is_global_zero:
-            with self.looking(pl_module):
+            with self.observing(pl_module):
                 for tag, picture in self.draw(trainer, pl_module):
                     self._write(trainer, tag, picture)
 

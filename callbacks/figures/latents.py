@@ -66,7 +66,7 @@ class Latents(Figure):
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if self.missing or not (self.projector and boards and trainer.is_global_zero and trainer.enable_validation):
             return
-        with self.looking(pl_module):
+        with self.observing(pl_module):
             images, labels = validation_images(trainer, pl_module, self.projector)
             codes = torch.cat([pl_module.encode(part) for part in images.split(500)])
             thumbnails = 1 - images.cpu()  # dark on light, as the projector's background is
