@@ -5,13 +5,13 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from lit_models import MODELS
-from lit_models.contracts import CanDecode, CanReconstruct, CanSample, HasAnchors, HasTrainingCodes
+from lit_models.contracts import CanDecode, CanReconstruct, CanSample, HasAnchors, HasImages, HasTrainingCodes
 from lit_models.evaluation import HEADLINES
 from lit_models.training.fixed_images import data_name
 
@@ -50,7 +50,7 @@ class Report(Callback):
         grids = sorted((folder / "figures" / "samples" / "grid").glob("*.png"))
         if grids:
             print(f"grid     {shown(grids[-1])}")
-        for number, command in enumerate(next_commands(pl_module, shown(folder))):
+        for number, command in enumerate(next_commands(pl_module, trainer.datamodule, shown(folder))):
             print(f"{'' if number else 'next':9}{command}", flush=True)
 
     def _hparams(self, trainer: Trainer, pl_module: LightningModule, score: float) -> None:
@@ -65,18 +65,22 @@ class Report(Callback):
                     logger.log_hyperparams(params, {f"best/{monitor}": score} | tested)
 
 
-def next_commands(model: LightningModule, run: str) -> Iterator[str]:
-    """The commands that this model can be used with; a class of the user's own has to be imported by name."""
-    module = type(model).__module__
-    if module == "__main__":  # no command can import it
+def next_commands(model: LightningModule, data: LightningDataModule | None, run: str) -> Iterator[str]:
+    """The commands that can be used with this model and data; classes of the user's own have to be imported by name."""
+    ours = f"{type(model).__module__}.{type(model).__name__}" in MODELS.values()
+    modules = [] if ours else [type(model).__module__]
+    if "__main__" in modules:  # no command can import it
         return
-    own = "" if f"{module}.{type(model).__name__}" in MODELS.values() else f" --import {module}"
+    own = "".join(f" --import {module}" for module in modules)
     if isinstance(model, CanSample):
         yield f"lightning sample {run}{own} --output samples.png"
     elif isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes):
         yield f"lightning sample {run}{own} --noise 0.5 --output samples.png"
-    if is_overridden("test_step", model) or isinstance(model, CanReconstruct | CanSample):
-        yield f"lightning test {run}{own}"
+    measurable = is_overridden("test_step", model) or isinstance(model, CanReconstruct | CanSample)
+    if measurable and isinstance(data, HasImages):
+        module = type(data).__module__
+        of_data = "" if module.startswith("datamodules.") or module in modules else f" --import {module}"
+        yield f"lightning test {run}{own}{of_data}"
 
 
 def run_folder(trainer: Trainer) -> Path:

@@ -95,26 +95,26 @@ class MNISTDataModule(LightningDataModule):
         return data
 
     def train_dataloader(self) -> TrainLoader:
-        train = self.splits["train"]
+        train = self._split_of("train")
         passes = math.ceil((self.epoch_images or 1) / len(train.images))
         return TrainLoader(train, self.batch_size, self.seed, self.binarize, passes, *self._place())
 
     def val_dataloader(self) -> EvalLoader:
-        return EvalLoader(self.splits["val"], 500, *self._place())
+        return EvalLoader(self._split_of("val"), 500, *self._place())
 
     def test_dataloader(self) -> EvalLoader:
-        return EvalLoader(self.splits["test"], 500, *self._place())
+        return EvalLoader(self._split_of("test"), 500, *self._place())
 
     predict_dataloader = test_dataloader
 
     def images(self, split: str) -> tuple[Tensor, Tensor]:
         """All images and labels of "train", "val" or "test", in their order."""
-        images, labels = self.splits[split]
+        images, labels = self._split_of(split)
         return as_images(images), labels.long()
 
     def reference_images(self, split: str, n: int) -> tuple[Tensor, Tensor]:
         """The same `n` images and labels of "train" or "val" at every call, or all if there are fewer."""
-        images, labels = self.splits[split]
+        images, labels = self._split_of(split)
         rows = torch.randperm(len(images), generator=seeded(self.seed, 1))[:n].to(images.device)
         dynamic = split == "train" and self.binarize == "dynamic"
         return as_images(images[rows], seeded(self.seed, 2) if dynamic else None), labels[rows].long()
@@ -136,6 +136,11 @@ class MNISTDataModule(LightningDataModule):
                 f"got others in {self.root}/, sha256 {self.images_sha256[:16]}...\n"
                 "name the folder that holds the same images: --data.root for fit and validate, --root for other commands"
             )
+
+    def _split_of(self, name: str) -> Split:
+        if not self.splits:
+            self.setup()
+        return self.splits[name]
 
     def _place(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

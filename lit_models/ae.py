@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from lit_models.losses import PIXELS, squared_error
 from lit_models.nn.autoencoder import Decoder, Encoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of
@@ -49,7 +49,7 @@ class AE(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.default_sampler, self.noise, self.lr, self.lr_steps = latent_dim, sampler, noise, lr, lr_steps
+        self.latent_dim, self.default_sampler, self.noise, self.lr, self.lr_steps = latent_dim, check_density(sampler), noise, lr, lr_steps
         self.encoder = Encoder(latent_dim, channels, blocks)
         self.decoder = Decoder(latent_dim, channels, blocks)
         self.training_codes = TrainingCodes()

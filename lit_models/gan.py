@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Generator, Tensor
 
-from lit_models.losses import Adversary, generator_loss
+from lit_models.losses import Adversary, check_adversary, generator_loss
 from lit_models.nn.adversarial import Discriminator
 from lit_models.nn.adversarial import Generator as GeneratorNetwork
 from lit_models.nn.clusters import Clusters
@@ -73,6 +73,9 @@ class GAN(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        if conditioning not in (known := ("none", "clusters", "projection", "noise")):
+            raise ValueError(f"conditioning must be one of {', '.join(known)}, got {conditioning!r}")
+        check_adversary(loss)
         self.automatic_optimization = False
         self.latent_dim, self.conditioning, self.spread, self.temperature, self.loss = latent_dim, conditioning, spread, temperature, loss
         self.gamma, self.penalty_every, self.lr, self.lr_steps = gamma, penalty_every, lr, lr_steps

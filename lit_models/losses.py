@@ -4,7 +4,7 @@ The caller averages over the batch, so that the values of all models are on one 
 """
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -125,6 +125,12 @@ def is_binary(images: Tensor) -> bool:
 def negative_log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:
     """Negative log-likelihood of a sequence of codes under its prior, in nats, (B, P, K) and (B, P) to (B,), summed over positions."""
     return -torch.gather(logits.log_softmax(dim=-1), 2, targets[..., None])[..., 0].sum(dim=1)
+
+
+def check_adversary(kind: Adversary) -> None:
+    """ValueError if there is no adversarial loss of this name."""
+    if kind not in get_args(Adversary):
+        raise ValueError(f"loss must be one of {', '.join(get_args(Adversary))}, got {kind!r}")
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: Adversary) -> Tensor:

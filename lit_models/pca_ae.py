@@ -14,7 +14,7 @@ from torch import Generator, Tensor
 from lit_models.losses import PIXELS, squared_error
 from lit_models.nn.autoencoder import Decoder
 from lit_models.nn.pca import PCAEncoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of
@@ -46,7 +46,7 @@ class PCAAE(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.default_sampler, self.lr, self.lr_steps = latent_dim, sampler, lr, lr_steps
+        self.latent_dim, self.default_sampler, self.lr, self.lr_steps = latent_dim, check_density(sampler), lr, lr_steps
         self.encoder = PCAEncoder(latent_dim, whiten)
         self.decoder = Decoder(latent_dim, channels, blocks)
         self.training_codes = TrainingCodes()

@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder
 from lit_models.nn.pca import PCAEncoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of
@@ -48,7 +48,7 @@ class PCAVAE(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.beta, self.default_sampler, self.lr, self.lr_steps = latent_dim, beta, sampler, lr, lr_steps
+        self.latent_dim, self.beta, self.default_sampler, self.lr, self.lr_steps = latent_dim, beta, check_density(sampler), lr, lr_steps
         self.encoder = PCAEncoder(latent_dim, whiten)
         self.log_var = nn.Parameter(torch.full((latent_dim,), -4.0))  # of the code, log sigma^2
         self.decoder = Decoder(latent_dim, channels, blocks)

@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 
 from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder, Encoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of
@@ -55,7 +55,7 @@ class VAE(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.latent_dim, self.beta, self.kl_warmup_steps = latent_dim, beta, kl_warmup_steps
-        self.reconstruction_weight, self.default_sampler = reconstruction_weight, sampler
+        self.reconstruction_weight, self.default_sampler = reconstruction_weight, check_density(sampler)
         self.likelihood, self.lr, self.lr_steps = likelihood, lr, lr_steps
         self.encoder = Encoder(2 * latent_dim, channels, blocks)
         self.decoder = Decoder(latent_dim, channels, blocks)

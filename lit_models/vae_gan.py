@@ -19,11 +19,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Generator, Tensor
 
-from lit_models.losses import PIXELS, Adversary, gaussian_kl, generator_loss, squared_error
+from lit_models.losses import PIXELS, Adversary, check_adversary, gaussian_kl, generator_loss, squared_error
 from lit_models.nn.adversarial import Discriminator
 from lit_models.nn.adversarial import Generator as GeneratorNetwork
 from lit_models.nn.autoencoder import Encoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName
+from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.adversarial import (
@@ -70,8 +70,14 @@ class VAEGAN(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        check_adversary(loss)
         self.automatic_optimization = False
-        self.latent_dim, self.default_sampler, self.likeness, self.decoder_likeness = latent_dim, sampler, likeness, decoder_likeness
+        self.latent_dim, self.default_sampler, self.likeness, self.decoder_likeness = (
+            latent_dim,
+            check_density(sampler),
+            likeness,
+            decoder_likeness,
+        )
         self.loss, self.gamma, self.penalty_every, self.lr, self.lr_steps = loss, gamma, penalty_every, lr, lr_steps
         self.encoder = Encoder(2 * latent_dim, encoder_channels)
         self.decoder = GeneratorNetwork(latent_dim, generator_channels)

@@ -1,5 +1,6 @@
 """The contract of the models: one parametrised test runs all of them through their verbs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from lightning.pytorch import LightningModule
 from lit_models.ae import AE
 from lit_models.contracts import CanDecode, CanEncode, CanReconstruct, CanSample, HasAnchors, HasCodebook, HasSamplers, HasTrainingCodes
 from lit_models.evaluation.classifier import Classifier
+from lit_models.gan import GAN
 from lit_models.vqvae import VQVAE
 
 ENCODES = (CanEncode, CanDecode, CanReconstruct, CanSample, HasTrainingCodes, HasSamplers)
@@ -132,3 +134,16 @@ def test_a_saved_model_gives_the_same_outputs(model: LightningModule, tmp_path: 
 def test_a_model_without_training_codes_says_so() -> None:
     with pytest.raises(RuntimeError, match="no codes of training images are stored"):
         AE(channels=16).sample(4)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: GAN(conditioning="foo"), "conditioning must be one of none, clusters, projection, noise, got 'foo'"),
+        (lambda: GAN(loss="wgan"), "loss must be one of relativistic, hinge, non_saturating, got 'wgan'"),
+        (lambda: AE(sampler="foo"), "sampler must be one of normal, gaussian"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_refused_by_the_constructor(make: Callable[[], LightningModule], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make()

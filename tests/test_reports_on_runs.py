@@ -12,10 +12,11 @@ import yaml
 from conftest import LIGHTNING, one_thread, run_process
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateFinder  # noqa: F401  (a config names it)
+from lightning.pytorch.loggers import CSVLogger
 from reports import SMALL, F, three_lines
 
 from datamodules import MNISTDataModule
-from lit_models import VAE
+from lit_models import VAE, load
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_29_what_the_checkpoint_of_a_plain_trainer_knows_suffices(lightning, tmp
 
 L1VAE = '''
 import torch
-from lit_models import VAE
+from lit_models import VAE, load
 
 class L1VAE(VAE):
     """A VAE whose weights are pulled to zero."""
@@ -174,7 +175,8 @@ def test_a_data_module_of_the_users_own_serves_fit_test_and_predict(lightning, t
         assert lightning("fit", "--config", "own.yaml", "--trainer.accelerator=cpu") == 0
     run = tmp_path / "logs" / "own" / "stripes"
     assert (run / "version_0" / "figures" / "samples" / "grid" / "epoch_0002.png").is_file()
-    capsys.readouterr()
+    printed = [line.split("lightning ", 1)[1].split() for line in capsys.readouterr().out.splitlines() if " lightning test " in f" {line}"]
+    assert printed[-1][-2:] == ["--import", "stripes"]
     assert lightning("test", run, "--import", "stripes", "--samples", 100) == 0
     assert "on the 50 test images of stripes" in capsys.readouterr().out
     assert lightning("predict", run, "--import", "stripes") == 0
@@ -203,3 +205,11 @@ def test_30_numbers_that_are_none_are_refused(words: list[str], said: str, run: 
     assert said in told
     assert "did you mean" not in told
     assert not (tmp_path / "g.png").exists()
+
+
+def test_the_run_folder_of_a_plain_trainer_is_opened(lightning, tmp_path: Path) -> None:
+    lightning("configs")  # changes into the test's folder
+    trainer = Trainer(max_epochs=1, accelerator="cpu", logger=CSVLogger("."), enable_progress_bar=False, enable_model_summary=False)
+    trainer.fit(VAE(channels=16), datamodule=MNISTDataModule("digits", limit=100))
+    assert load(tmp_path / "lightning_logs" / "version_0").sample(2).shape == (2, 1, 28, 28)
+    assert load("lightning_logs").sample(2).shape == (2, 1, 28, 28)

@@ -57,7 +57,9 @@ def class_of(saved: dict[str, Any], checkpoint: Path) -> type[LightningModule]:
         fitting = [path for path in MODELS.values() if parameters_of(imported(path)) == saved.get("hyper_parameters", {}).keys()]
         named = fitting[0] if len(fitting) == 1 else None
     if named not in MODELS.values():
-        raise UnknownClass(f"expected one of our models in {checkpoint}\ngot {named or 'a class that the file does not name'}")
+        raise UnknownClass(
+            f"expected one of our models in {checkpoint}\ngot {named or 'a class that the file does not name'}\nload(path, YourClass)"
+        )
     return imported(named)
 
 
@@ -71,7 +73,7 @@ def arguments_of(model: type[LightningModule], saved: dict[str, Any]) -> dict[st
     unknown = sorted(hyper_parameters.keys() - parameters_of(model))
     if unknown and f"{model.__module__}.{model.__qualname__}" in MODELS.values():
         raise ValueError(
-            f"expected arguments of {model.__name__} in the checkpoint\ngot {', '.join(unknown)}: another version has written it"
+            f"expected arguments of {model.__name__} in the checkpoint\ngot {', '.join(unknown)}: it is of another class or version"
         )
     kinds = {parameter.kind for parameter in inspect.signature(model).parameters.values()}
     if inspect.Parameter.VAR_KEYWORD in kinds:

@@ -35,12 +35,19 @@ def find_checkpoint(given: Path, kinds: tuple[str, ...] = ("best", "last")) -> t
     return found
 
 
+def checkpoints_in(run: Path, kinds: tuple[str, ...]) -> list[Path]:
+    """The checkpoints of these kinds; or else, for a run of a plain Trainer, any checkpoints, the newest first."""
+    folder = run / "checkpoints"
+    found = [file for kind in kinds if (file := folder / f"{kind}.ckpt").is_file()]
+    if found or "last" not in kinds or (run / "config.yaml").is_file():
+        return found
+    return sorted(folder.glob("*.ckpt"), key=lambda file: file.stat().st_mtime, reverse=True)
+
+
 def newest_whole(runs: list[Path], kinds: tuple[str, ...]) -> tuple[Path, list[str]] | None:
     """The first checkpoint of these runs that is whole, and messages about damaged ones; None where there is no checkpoint at all."""
     passed_over: list[str] = []
-    for file in (run / "checkpoints" / f"{kind}.ckpt" for run in runs for kind in kinds):
-        if not file.is_file():
-            continue
+    for file in (file for run in runs for file in checkpoints_in(run, kinds)):
         try:
             check_archive(file)
         except CheckpointError as error:

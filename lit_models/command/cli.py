@@ -197,12 +197,12 @@ class Command(LightningCLI):
             run_folders.discard(RunRecord.claimed)
 
     def _resume(self, checkpoint: Path, step: int, loop: dict[str, Any]) -> None:
-        epochs = self.trainer.max_epochs
-        if epochs not in (None, -1) and loop["epoch_progress"]["current"]["processed"] >= epochs:
+        epochs, trained = self.trainer.max_epochs, loop["epoch_progress"]["current"]["processed"]
+        if epochs not in (None, -1) and trained >= epochs:
             raise UserError(
-                f"expected --trainer.max_epochs above the {epochs} that {checkpoint} has been trained for",
+                f"expected --trainer.max_epochs above the {trained} that {checkpoint} has been trained for",
                 f"got {epochs}",
-                f"prolong it, for example --trainer.max_epochs {epochs + 5}",
+                f"prolong it, for example --trainer.max_epochs {trained + 5}",
             )
         run = run_of(checkpoint)
         if run is not None and self.trainer.is_global_zero and not self.trainer.fast_dev_run:

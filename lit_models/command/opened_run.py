@@ -34,7 +34,7 @@ class OpenedRun:
             remedy = (
                 f"if it is yours, name its module: --import {module}" if module else "open it in Python: lit_models.load(path, YourClass)"
             )
-            expected, found = str(error).split("\n")
+            expected, found, _ = str(error).split("\n")
             raise UserError(expected, found, remedy) from error
 
     @property

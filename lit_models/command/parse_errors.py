@@ -21,8 +21,13 @@ def explain_parse_error(message: str) -> UserError:
         key = (found[1] or found[2]).lstrip("-").split("=")[0]
         known, name = parameters(of_trainer=key.startswith("trainer.")), key.split(".")[-1]
         hint = f"{ARGUMENTS[name]} has taken its place" if name in ARGUMENTS else did_you_mean(name, known) or HELP
+        if name in known:
+            hint = f"another class has {name}, the one in use has not: see --model.help CLASS, and the overlays on the command line"
         return UserError("expected a key that exists", f"got {key!r}", hint)
     if found := re.search(r'Parser key "([^"]+)": Expected an? (.+?)\. Got value: (.+?)(?: - |$)', text):
+        return UserError(f"{found[1]} expected {readable(found[2])}", f"got {found[3]}", HELP)
+    # A wrong value of one argument, inside the class that takes it.
+    if found := re.search(r'class_path \'[^\']+\': Parser key "([^"]+)":.*?(Literal\[.+?\]).*?Given value: (\S+)', text):
         return UserError(f"{found[1]} expected {readable(found[2])}", f"got {found[3]}", HELP)
     if found := re.search(r"Problem with given class_path '([^']+)': (.+?)(?: - |$)", text):
         return UserError(

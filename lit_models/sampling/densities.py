@@ -84,6 +84,13 @@ def standard_normal(width: int) -> CodeDensity:
     return CodeDensity(torch.ones(1, dtype=torch.float64), zeros, unit[None])
 
 
+def check_density(name: DensityName) -> DensityName:
+    """The name; ValueError if there is no density of this name."""
+    if name not in DENSITIES:
+        raise ValueError(f"sampler must be one of {', '.join(DENSITIES)}, got {name!r}")
+    return name
+
+
 def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> CodeDensity:
     """A density fitted to codes (N, D) and labels (N,); mixtures are fitted by scikit-learn.
 
@@ -93,8 +100,7 @@ def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> CodeDensity
     Raises:
         ValueError: If there is no density of this name, or if it needs labels and none are known.
     """
-    if name not in DENSITIES:
-        raise ValueError(f"sampler must be one of {', '.join(DENSITIES)}, got {name!r}")
+    check_density(name)
     if name.startswith("class_") and (labels < 0).any():
         raise ValueError(f"sampler {name} expected codes of labelled images, got images without labels: draw from gmm")
     codes = codes.double()

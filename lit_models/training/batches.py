@@ -45,6 +45,8 @@ def check_images(images: Any) -> None:
     shape = "(B, 1, 28, 28)"
     if not isinstance(images, Tensor):
         raise ValueError(f"expected a tensor of images {shape}, got {type(images).__name__}: add transforms.ToTensor() to the data set")
+    if images[0].numel() == 784 and images.shape[1:] != (1, 28, 28):
+        raise ValueError(f"expected images {shape}, got {tuple(images.shape)}: images.view(-1, 1, 28, 28) has this shape")
     if images.shape[1:] != (1, 28, 28):
         raise ValueError(f"expected images {shape}, got {tuple(images.shape)}: resize them, and turn colours into grey")
     if not images.is_floating_point():
