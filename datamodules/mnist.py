@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import os
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from datamodules.loader import EvalLoader, TrainLoader, as_images, seeded
-from datamodules.sources import Dataset, Split, load, provide
+from datamodules.sources import Dataset, Split, data_root, load, provide
 
 
 class MNISTDataModule(LightningDataModule):
@@ -64,15 +63,14 @@ class MNISTDataModule(LightningDataModule):
 
     @property
     def root(self) -> Path:
-        return Path(self.given_root or os.environ.get("MNIST_ROOT") or "data")
+        return data_root(self.given_root)[0]
 
     def prepare_data(self) -> None:
         self.provide()
 
     def provide(self) -> str | None:
         """Make the data available, by download if need be; returns the reason if `digits` are taken in place of MNIST."""
-        named_root = self.given_root is not None or bool(os.environ.get("MNIST_ROOT"))
-        self.dataset, reason = provide(self.hparams["dataset"], self.root, named_root)
+        self.dataset, reason = provide(self.hparams["dataset"], *data_root(self.given_root))
         self.hparams["dataset"] = self.dataset
         if reason:
             warnings.warn(f"{reason}; taking {self.dataset} instead", stacklevel=3)

@@ -4,6 +4,7 @@ A new data set of this form gets its name in `Dataset` and its torchvision class
 which a config names (README, "Add your own data").
 """
 
+import os
 import shutil
 import socket
 import tempfile
@@ -36,6 +37,12 @@ Files = dict[str, tuple[Path, Path]]  # image and label file of "train" and "tes
 class Split(NamedTuple):
     images: Tensor  # (N, 1, 28, 28) uint8
     labels: Tensor  # (N,) uint8
+
+
+def data_root(given: str | None) -> tuple[Path, bool]:
+    """The folder of the data, and whether the user has named it: the one given, else `$MNIST_ROOT`, else `data/`."""
+    named = given or os.environ.get("MNIST_ROOT")
+    return Path(named or "data"), bool(named)
 
 
 def file_names(dataset: str) -> dict[str, tuple[str, str]]:

@@ -37,6 +37,11 @@ def load(path: str | Path, model: type[LightningModule] | None = None) -> Lightn
 def open_checkpoint(checkpoint: Path, model: type[LightningModule] | None = None) -> tuple[LightningModule, dict[str, Any]]:
     """The model of a checkpoint file, and all that the file holds."""
     saved = read_checkpoint(checkpoint)
+    return model_of(saved, checkpoint, model), saved
+
+
+def model_of(saved: dict[str, Any], checkpoint: Path, model: type[LightningModule] | None = None) -> LightningModule:
+    """The model of a checkpoint that has been read from this file."""
     if saved.get("global_step") == 0:
         raise ValueError(f"expected a model that has been trained\ngot {checkpoint}, saved before its first step\nresume it with fit")
     model = model or class_of(saved, checkpoint)
@@ -47,7 +52,7 @@ def open_checkpoint(checkpoint: Path, model: type[LightningModule] | None = None
         raise ValueError(
             f"expected weights of {type(found).__name__} in {checkpoint}\n{str(error).splitlines()[-1].strip()[:300]}"
         ) from error
-    return found.eval(), saved
+    return found.eval()
 
 
 def class_of(saved: dict[str, Any], checkpoint: Path) -> type[LightningModule]:

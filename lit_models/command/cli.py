@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import callbacks
 from datamodules import MNISTDataModule
-from datamodules.sources import provide
+from datamodules.sources import data_root, provide
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.checkpoints.loading import imported
@@ -135,8 +135,7 @@ class Command(LightningCLI):
         if run_folders.PASSED_ON in os.environ:  # the process that started this one has settled it
             data.dataset = Path(os.environ[run_folders.PASSED_ON]).parent.name
             return data.dataset
-        named_root = bool(data.root or os.environ.get("MNIST_ROOT"))
-        data.dataset, reason = provide(data.dataset, Path(data.root or os.environ.get("MNIST_ROOT") or "data"), named_root)
+        data.dataset, reason = provide(data.dataset, *data_root(data.root))
         if reason:
             remedy = "set MNIST_ROOT to a folder that holds it"
             print(f"warning  {reason}; training on {data.dataset} instead: {remedy}", file=sys.stderr, flush=True)

@@ -5,11 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningModule
-
 from datamodules import MNISTDataModule
 from lit_models.checkpoints.atomic_io import read_checkpoint
-from lit_models.checkpoints.loading import UnknownClass, imported, open_checkpoint, parameters_of
+from lit_models.checkpoints.loading import UnknownClass, imported, model_of, parameters_of
 from lit_models.command.errors import UserError
 from lit_models.command.own_classes import import_modules
 from lit_models.contracts import HasImages
@@ -24,11 +22,11 @@ class OpenedRun:
 
     def __init__(self, checkpoint: Path, imports: list[str]) -> None:
         self.checkpoint, self.imports = checkpoint, import_modules(imports)
-        named = read_checkpoint(checkpoint).get("run", {}).get("model", "")
+        self.saved = read_checkpoint(checkpoint)
+        named = self.saved.get("run", {}).get("model", "")
         own = imported(named) if self._is_imported(named) else None
         try:
-            self.model: LightningModule
-            self.model, self.saved = open_checkpoint(checkpoint, own)
+            self.model = model_of(self.saved, checkpoint, own)
         except UnknownClass as error:
             module = named.rpartition(".")[0]
             remedy = (

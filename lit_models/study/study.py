@@ -1,13 +1,13 @@
 """Runs a study: trains and measures what is missing, then writes the page. After an interruption the same command resumes it."""
 
 import datetime
-import os
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 from datamodules import MNISTDataModule
+from datamodules.sources import data_root
 from lit_models.checkpoints.loading import open_checkpoint
 from lit_models.contracts import HasImages
 from lit_models.evaluation.judge import Judge, controls, judge_of, known_images, load_judge, make_judge, save_judge
@@ -28,7 +28,7 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int
     Returns:
         1 if a system failed, else 0.
     """
-    root = str(root or os.environ.get("MNIST_ROOT") or "data")
+    root = str(data_root(root)[0])
     data = MNISTDataModule(plan.dataset, root=root).whole()  # type: ignore[arg-type]
     study.mkdir(parents=True, exist_ok=True)
     judge, recipe = _judge(plan, study, data, root)
