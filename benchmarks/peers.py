@@ -40,8 +40,7 @@ from benchmarks.throughput import write_random_mnist
 from datamodules import MNISTDataModule
 from lit_models.checkpoints.loading import load
 from lit_models.command import main as lightning
-from lit_models.evaluation.judge import judge_of
-from lit_models.evaluation.measure import Yardstick
+from lit_models.evaluation.yardstick import yardstick_of
 from lit_models.losses import commitment_loss
 from lit_models.nn.autoencoder import Decoder, Encoder
 from lit_models.nn.quantiser import VectorQuantiser
@@ -134,13 +133,12 @@ def by_lightning(figures: bool) -> float:
 def quality(root: str) -> None:
     data = MNISTDataModule("mnist", root=root)
     data.setup()
-    images, held_out, test = (data.images(split)[0] for split in ("train", "val", "test"))
+    images, held_out = (data.images(split)[0] for split in ("train", "val"))
+    yardstick = yardstick_of("mnist", data.whole())
 
-    found = judge_of("mnist", data.whole())
-    yardstick = Yardstick(data.whole(), found[0] if found else None, len(test))
-
-    def distance(samples: Tensor) -> float:
-        return yardstick.quality(samples, kid_subsets=0)["fid"]
+    def distance(samples: Tensor) -> str:
+        found = yardstick.distances(samples)
+        return " ".join(f"{found[name]:.2f}" for name in ("kid", "kid_second", "kid_untrained"))
 
     torch.manual_seed(0)
     start = time.perf_counter()
@@ -148,11 +146,11 @@ def quality(root: str) -> None:
         assert lightning(["fit", "--config", "vae", f"--data.init_args.root={root}"]) == 0
     ours = time.perf_counter() - start
     model = load("logs/vae/mnist")
-    print(f"fit --config vae: {ours:.0f} s, Fréchet distance {distance(model.sample(len(test))):.2f}", flush=True)
+    print(f"fit --config vae: {ours:.0f} s, kernel distances {distance(model.sample(yardstick.n))}", flush=True)
     epoch, taken, _ = apart(by_pythae, images, held_out)
     epochs = EPOCHS + round((ours - taken) / epoch)
-    _, taken, drawn = apart(by_pythae, images, held_out, epochs, len(test))
-    print(f"pythae, {epochs} epochs: {taken:.0f} s, Fréchet distance {distance(drawn):.2f}")
+    _, taken, drawn = apart(by_pythae, images, held_out, epochs, yardstick.n)
+    print(f"pythae, {epochs} epochs: {taken:.0f} s, kernel distances {distance(drawn)}")
 
 
 def quantise(rows: int, dim: int, codes: int, steps: int, ours: bool) -> float:

@@ -56,13 +56,13 @@ class Report(Callback):
     def _hparams(self, trainer: Trainer, pl_module: LightningModule, score: float) -> None:
         monitor = getattr(trainer.checkpoint_callback, "monitor", None)
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger) and monitor:
+            if isinstance(logger, TensorBoardLogger):
                 with warnings.catch_warnings():
                     warnings.filterwarnings("ignore", message="NaN or Inf found in input tensor")
                     data = dict(trainer.datamodule.hparams_initial) if trainer.datamodule else {}
                     params = {"model": type(pl_module).__name__, **data, **pl_module.hparams_initial}
-                    tested = {f"test/{name}": math.nan for name in HEADLINES}  # filled in by lightning test
-                    logger.log_hyperparams(params, {f"best/{monitor}": score} | tested)
+                    measured = {f"{stage}/{name}": math.nan for stage in ("final", "test") for name in HEADLINES}  # by lightning test
+                    logger.log_hyperparams(params, ({f"best/{monitor}": score} if monitor else {}) | measured)
 
 
 def next_commands(model: LightningModule, data: LightningDataModule | None, run: str) -> Iterator[str]:

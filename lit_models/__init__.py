@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 MODELS = {  # by the name of the file and of its config; the command, loading, tests and benchmarks read this table
     "ae": "lit_models.ae.AE",
     "vae": "lit_models.vae.VAE",
+    "vae_conditional": "lit_models.vae_conditional.ConditionalVAE",
     "vqvae": "lit_models.vqvae.VQVAE",
     "gan": "lit_models.gan.GAN",
     "vae_gan": "lit_models.vae_gan.VAEGAN",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lit_models.pca_ae import PCAAE as PCAAE
     from lit_models.pca_vae import PCAVAE as PCAVAE
     from lit_models.vae import VAE as VAE
+    from lit_models.vae_conditional import ConditionalVAE as ConditionalVAE
     from lit_models.vae_gan import VAEGAN as VAEGAN
     from lit_models.vqvae import VQVAE as VQVAE
 

@@ -21,6 +21,7 @@ from lit_models.losses import PIXELS, squared_error
 from lit_models.nn.autoencoder import Decoder
 from lit_models.sampling.anchors import Layout, class_anchors
 from lit_models.sampling.labels import labels_for
+from lit_models.sampling.temperature import checked_temperature
 from lit_models.training.batches import labelled_images_of
 from lit_models.training.logging import log_terms
 from lit_models.training.schedules import adam, training_steps
@@ -121,12 +122,17 @@ class AnchoredDecoder(LightningModule):
         return ((codes @ self.class_anchors.T - 0.5 * self.class_anchors.square().sum(dim=1)) / self.noise**2).softmax(dim=1)
 
     @torch.no_grad()
-    def sample(self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
-        """Decodes codes about the anchors, with the noise of training. Without labels all classes are equally likely."""
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, *, temperature: float | None = None
+    ) -> Tensor:
+        """Decodes codes about the anchors, with the noise of training times the temperature, 1 by default.
+
+        Without labels all classes are equally likely.
+        """
         asked = labels_for(n, labels, self.classes)
         if asked is None:
             asked = torch.randint(self.classes, (n,), generator=generator)
-        noise = torch.randn(n, self.class_anchors.shape[1], generator=generator)
+        noise = checked_temperature(temperature) * torch.randn(n, self.class_anchors.shape[1], generator=generator)
         return self.decode(self.class_anchors[asked.to(self.device)] + self.noise * noise.to(self.device, self.dtype))
 
 

@@ -50,14 +50,17 @@ class CanSample(Protocol, metaclass=_Verb):
     def classes(self) -> int | None:
         """The number of labels that `sample` accepts by default; None if it accepts none."""
 
-    def sample(self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, *, temperature: float | None = None
+    ) -> Tensor:
         """`n` draws from the model, (n, 1, 28, 28), without a graph.
 
         Args:
             labels: One label per sample, (n,), or one integer for all.
             generator: On the CPU; by default the samples come from torch's default generator.
+            temperature: Below 1 samples vary less, and above 1 they vary more. By default it is 1, unless the model documents another.
         Raises:
-            ValueError: If the model takes no labels, or the labels do not fit.
+            ValueError: If the model takes no labels, if the labels do not fit, or if the temperature is not finite and above 0.
         """
 
 
@@ -74,7 +77,13 @@ class HasSamplers(CanSample, Protocol, metaclass=_Verb):
         """The sampler that `sample` uses by default."""
 
     def sample(
-        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: str | None = None
+        self,
+        n: int = 1,
+        labels: Tensor | int | None = None,
+        generator: Generator | None = None,
+        sampler: str | None = None,
+        *,
+        temperature: float | None = None,
     ) -> Tensor: ...
 
 
@@ -86,8 +95,11 @@ class CodeDistribution(Protocol, metaclass=_Verb):
     def classes(self) -> int | None:
         """The number of labels that it takes; None if it takes none."""
 
-    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
-        """`n` codes, (n, ...); one per label, if labels are given."""
+    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None, temperature: float = 1.0) -> Tensor:
+        """`n` codes, (n, ...); one per label, if labels are given.
+
+        The temperature is finite and above 0. Below 1 codes vary less, and above 1 they vary more.
+        """
 
     def log_density(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """Log-density or, for discrete codes, log-probability of each code, (N,), in nats."""

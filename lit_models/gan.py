@@ -21,6 +21,7 @@ from lit_models.nn.adversarial import Generator as GeneratorNetwork
 from lit_models.nn.clusters import Clusters
 from lit_models.sampling.anchors import Layout, class_anchors
 from lit_models.sampling.labels import labels_for
+from lit_models.sampling.temperature import checked_temperature
 from lit_models.training.adversarial import (
     averaged,
     check_precision,
@@ -46,8 +47,8 @@ class GAN(LightningModule):
             z around the class's anchor and tells the discriminator nothing, so that only chance can tie a class to its anchor.
         layout: Layout of the anchors, for `noise` (`lit_models.sampling.anchors`).
         spread: Standard deviation of z about its anchor, for `noise`.
-        temperature: Standard deviation of z when samples are drawn; it is 1 in training. Below 1 fewer samples are malformed, and they
-            vary less (Brock et al., Large Scale GAN Training, 2019, section 3.1, https://arxiv.org/abs/1809.11096).
+        temperature: Default standard deviation of z when samples are drawn; it is 1 in training. Below 1 fewer samples are malformed, and
+            they vary less (Brock et al., Large Scale GAN Training, 2019, section 3.1, https://arxiv.org/abs/1809.11096).
         loss: The adversarial loss. The relativistic one compares a real image with a generated image of the same label.
         gamma: Weight of R1 and R2. They are computed every `penalty_every` steps, scaled by `penalty_every` to compensate.
         decay: Decay of the moving average of the generator's weights.
@@ -76,6 +77,7 @@ class GAN(LightningModule):
         if conditioning not in (known := ("none", "clusters", "projection", "noise")):
             raise ValueError(f"conditioning must be one of {', '.join(known)}, got {conditioning!r}")
         check_adversary(loss)
+        checked_temperature(temperature)
         self.automatic_optimization = False
         self.latent_dim, self.conditioning, self.spread, self.temperature, self.loss = latent_dim, conditioning, spread, temperature, loss
         self.gamma, self.penalty_every, self.lr, self.lr_steps = gamma, penalty_every, lr, lr_steps
@@ -159,12 +161,18 @@ class GAN(LightningModule):
         return self.decode(codes)
 
     @torch.no_grad()
-    def sample(self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
-        """Decodes random codes. Without labels all classes are equally likely, and clusters are as likely as in the training images."""
+    def sample(
+        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, *, temperature: float | None = None
+    ) -> Tensor:
+        """Decodes random codes, at the model's own temperature by default.
+
+        Without labels all classes are equally likely, and clusters are as likely as in the training images.
+        """
+        temperature = checked_temperature(temperature, default=self.temperature)
         asked = labels_for(n, labels, self.classes)
         if asked is None:
             asked = torch.randint(10, (n,), generator=generator)
         if self.clusters:
             asked = self.clusters.draw(self._clustered_class(asked, n), generator)
-        noise = self.temperature * torch.randn(n, self.latent_dim, generator=generator).to(self.device, self.dtype)
+        noise = temperature * torch.randn(n, self.latent_dim, generator=generator).to(self.device, self.dtype)
         return self.decode(self._codes(noise, asked.to(self.device)))

@@ -92,19 +92,24 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(dim=1)
 
 
-def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25) -> Tensor:
-    r"""Commitment loss of the encoder to its codes, on the scale of a squared error summed over the pixels.
+def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25, nats: bool = False) -> Tensor:
+    r"""Commitment loss of the encoder to its codes, on the scale of the reconstruction term that it is added to.
 
     The paper's objective is :math:`\mathrm{MSE} / \mathrm{var}(x) + 0.25\, \overline{(z - e)^2}`, both means over their elements.
     The reconstruction is a sum over 784 pixels here, so the whole is multiplied by :math:`784\, \mathrm{var}(x) = 74.4`, and so
 
     .. math:: 784 \cdot 0.0949 \cdot 0.25 \; \overline{(z - e)^2}
 
+    Up to a constant, :math:`\mathrm{MSE} / \mathrm{var}(x)` is also twice the nats per pixel of a Gaussian with the data's variance. A
+    reconstruction in nats, such as that of Bernoulli pixels, is therefore on 784 / 2 times the paper's scale, and 784 / 2 takes the place
+    of :math:`784\, \mathrm{var}(x)`.
+
     It is a mean over the elements of the code, so its ratio to the reconstruction depends on neither batch, codebook nor grid.
 
     Args:
         vectors: Encoder outputs z, (B, D, H, W).
         quantised: Their nearest codes e, (B, D, H, W), without gradient.
+        nats: Whether the reconstruction term is in nats (`bernoulli_loss`) instead of a squared error.
     Returns:
         (B,).
     Raises:
@@ -114,7 +119,8 @@ def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25) ->
         as in their published code (sonnet, vqvae_example). https://arxiv.org/abs/1711.00937
     """
     _check_same_shape(vectors, quantised, "vectors and quantised")
-    return PIXELS * PIXEL_VARIANCE * weight * (vectors - quantised).square().flatten(1).mean(dim=1)
+    scale = PIXELS / 2 if nats else PIXELS * PIXEL_VARIANCE
+    return scale * weight * (vectors - quantised).square().flatten(1).mean(dim=1)
 
 
 def is_binary(images: Tensor) -> bool:

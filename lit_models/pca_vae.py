@@ -16,6 +16,7 @@ from lit_models.nn.autoencoder import Decoder
 from lit_models.nn.pca import PCAEncoder
 from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
+from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of
 from lit_models.training.fit_before_training import images_to_fit
@@ -122,8 +123,14 @@ class PCAVAE(LightningModule):
 
     @torch.no_grad()
     def sample(
-        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: DensityName | None = None
+        self,
+        n: int = 1,
+        labels: Tensor | int | None = None,
+        generator: Generator | None = None,
+        sampler: DensityName | None = None,
+        *,
+        temperature: float | None = None,
     ) -> Tensor:
-        """Decodes codes drawn from `sampler`, by default the one that the model was made with."""
-        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator)
+        """Decodes codes drawn from `sampler`, by default the one that the model was made with, at temperature 1 by default."""
+        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator, checked_temperature(temperature))
         return self.decode(codes.to(self.device, self.dtype))

@@ -1,7 +1,8 @@
 r"""Vector-quantised variational autoencoder, and the prior over its codes that it is sampled from.
 
 One run has two phases. For `autoencoder_steps` steps the autoencoder minimises :math:`\sum_i (\hat x_i - x_i)^2 + c\, \overline{(z_e -
-e)^2}` (`losses.commitment_loss` derives c), with gradients passed straight through the quantiser. Then it is frozen, and a transformer
+e)^2}` (`losses.commitment_loss` derives c), with gradients passed straight through the quantiser. On binary images the first term is
+:math:`-\log p(x|k)` with Bernoulli pixels, the nats that `code_length` spends on pixels. Then the autoencoder is frozen, and a transformer
 minimises :math:`-\log p(k|y)`, the nats of an image's codes given its label. The codebook must have settled before the prior can learn
 its codes.
 
@@ -23,6 +24,7 @@ from lit_models.nn.transformer import CodePrior
 from lit_models.sampling.code_frequencies import CodeFrequencies, UniformCodes
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.labels import labels_for
+from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of, labelled_images_of
 from lit_models.training.logging import log_terms
@@ -32,6 +34,8 @@ from lit_models.training.schedules import training_steps
 
 class VQVAE(LightningModule):
     """An image is `grid` x `grid` codes out of `n_codes`, each a vector of `code_dim` numbers. `forward` is `reconstruct`.
+
+    The first batch that a process sees decides whether images are binary. A look at every batch would wait for the device each time.
 
     Args:
         sampler: What `sample` draws codes from by default: the transformer, the frequencies of training images at each position (within a
@@ -74,6 +78,7 @@ class VQVAE(LightningModule):
         self.prior = CodePrior(n_codes, grid * grid, classes=10, width=prior_width, layers=prior_layers, dropout=prior_dropout)
         self.register_buffer("prior_begun", torch.tensor(False))
         self.training_codes = TrainingCodes()
+        self._binary: bool | None = None  # unknown until the first batch
 
     def configure_callbacks(self) -> list[Callback]:
         return [KeepTrainingCodes()]
@@ -91,11 +96,19 @@ class VQVAE(LightningModule):
         self.quantiser.update(vectors.detach())
         quantised = self.quantiser.lookup(self.quantiser.indices(vectors.detach()))
         straight_through = vectors + (quantised - vectors).detach()
-        reconstruction = squared_error(self.decoder(straight_through).sigmoid(), images).mean()
-        commitment = commitment_loss(vectors, quantised, self.commitment).mean()
+        reconstruction = self._pixel_loss(self.decoder(straight_through), images).mean()
+        commitment = commitment_loss(vectors, quantised, self.commitment, nats=self._is_binary(images)).mean()
         loss = reconstruction + commitment
         log_terms(self, "train", {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}, len(images))
         return loss + zero_of(self.prior)
+
+    def _is_binary(self, images: Tensor) -> bool:
+        if self._binary is None:
+            self._binary = is_binary(images)
+        return self._binary
+
+    def _pixel_loss(self, logits: Tensor, images: Tensor) -> Tensor:
+        return bernoulli_loss(logits, images) if self._is_binary(images) else squared_error(logits.sigmoid(), images)
 
     def _prior_step(self, batch: Any) -> Tensor:
         images, labels = labelled_images_of(self, batch)
@@ -115,9 +128,10 @@ class VQVAE(LightningModule):
     def _evaluate(self, batch: Any, stage: str) -> None:
         images, labels = labelled_images_of(self, batch)
         codes = self.indices(images)
-        reconstruction = squared_error(self.decoder(self.lookup(codes)).sigmoid(), images).mean()
+        logits = self.decoder(self.lookup(codes))
+        reconstruction, mse = self._pixel_loss(logits, images).mean(), squared_error(logits.sigmoid(), images).mean() / PIXELS
         nats = -self.prior.log_density(codes.flatten(1), labels).mean()
-        terms = {"loss": reconstruction + nats, "reconstruction": reconstruction, "prior": nats, "mse": reconstruction / PIXELS}
+        terms = {"loss": reconstruction + nats, "reconstruction": reconstruction, "prior": nats, "mse": mse}
         log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
@@ -174,9 +188,18 @@ class VQVAE(LightningModule):
 
     @torch.no_grad()
     def sample(
-        self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None, sampler: str | None = None
+        self,
+        n: int = 1,
+        labels: Tensor | int | None = None,
+        generator: Generator | None = None,
+        sampler: str | None = None,
+        *,
+        temperature: float | None = None,
     ) -> Tensor:
-        """Decodes indices drawn from `sampler`. Without labels, the transformer gets labels with the frequencies of training images."""
+        """Decodes indices drawn from `sampler`, at temperature 1 by default.
+
+        Without labels, the transformer gets labels with the frequencies of training images.
+        """
         sampler = sampler or self.default_sampler
         if sampler not in self.samplers:
             raise ValueError(f"sampler must be one of {', '.join(self.samplers)} at this stage of training, got {sampler!r}")
@@ -184,7 +207,7 @@ class VQVAE(LightningModule):
         if labels is None and sampler == "autoregressive":
             _, known = self.training_codes.get()
             labels = known[torch.randint(len(known), (n,), generator=generator)]
-        indices = self._distribution_of_indices(sampler).draw(n, labels, generator)
+        indices = self._distribution_of_indices(sampler).draw(n, labels, generator, checked_temperature(temperature))
         return self.decoder(self.lookup(indices.view(n, self.grid, self.grid).to(self.device))).sigmoid()
 
     def _distribution_of_indices(self, sampler: str) -> CodeDistribution:

@@ -13,6 +13,7 @@ from lit_models.gan import GAN
 from lit_models.pca_ae import PCAAE
 from lit_models.pca_vae import PCAVAE
 from lit_models.vae import VAE
+from lit_models.vae_conditional import ConditionalVAE
 from lit_models.vae_gan import VAEGAN
 from lit_models.vqvae import VQVAE
 
@@ -20,6 +21,7 @@ SMALL_GAN = dict(generator_channels=16, discriminator_channels=16)
 BUILD = {
     "ae": lambda: AE(channels=16),
     "vae": lambda: VAE(channels=16),
+    "vae_conditional": lambda: ConditionalVAE(channels=16),
     "vqvae": lambda: VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1),
     "gan": lambda: GAN(conditioning="clusters", clusters=5, **SMALL_GAN),
     "gan_conditional": lambda: GAN(conditioning="projection", clusters=2, **SMALL_GAN),

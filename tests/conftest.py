@@ -20,6 +20,7 @@ GAN = [LENGTH, "--model.init_args.generator_channels=16", "--model.init_args.dis
 SMALL = {
     "ae": [LENGTH, "--model.init_args.channels=16"],
     "vae": [LENGTH, "--model.init_args.channels=16", "--model.init_args.kl_warmup_steps=6"],
+    "vae_conditional": [LENGTH, "--model.init_args.channels=16"],
     # Six steps of autoencoder, the rest prior: the change of phase lies inside the second epoch of four batches.
     "vqvae": [
         "--model.init_args.channels=16", "--model.init_args.n_codes=32", "--model.init_args.prior_width=32",

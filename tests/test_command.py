@@ -86,8 +86,10 @@ def test_overlays_that_change_model_or_data_are_in_the_runs_name() -> None:
 def test_every_key_of_every_config_and_overlay_is_accepted(lightning, capsys) -> None:
     for name, file in configs.shipped().items():
         assert file.read_text().startswith("# "), f"{name} says in its first line what it is"
-        below = {"overlays/matched": "anchored", "overlays/second": "classifier"}.get(name, "vae")
-        model = ["--config", name] if not name.startswith("overlays/") else ["--config", below, "--config", name]
+        classifiers = {"overlays/second": [], "overlays/clean": [], "overlays/dense": ["--config", "clean"]}
+        below = "anchored" if name == "overlays/matched" else "classifier" if name in classifiers else "vae"
+        model = ["--config", below, *classifiers.get(name, [])] if name.startswith("overlays/") else []
+        model += ["--config", name]
         with pytest.raises(SystemExit) as left:
             lightning("fit", *model, "--print_config")
         assert left.value.code in (0, None), capsys.readouterr().err

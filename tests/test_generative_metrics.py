@@ -1,6 +1,5 @@
 """Measures while a model learns, and snapshots of it: they say what is so and leave training alone."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,11 @@ from conftest import assert_equal, mnist_root, needs_mnist
 from lightning.pytorch import Trainer
 
 from callbacks import GenerativeMetrics, KeepTrainingCodes, SeedEachStep, Snapshots
+from callbacks.generative_metrics import LOGGED
 from datamodules import MNISTDataModule
+from lit_models.evaluation import KernelDistance
 from lit_models.evaluation.classifier import Classifier
+from lit_models.evaluation.features import spaces_of
 from lit_models.gan import GAN
 from lit_models.vae import VAE
 
@@ -39,32 +41,31 @@ def test_a_judge_looks_on_and_the_model_neither_learns_nor_keeps_anything_of_it(
     assert_equal(kept[0][0], kept[1][0])
     assert kept[0][1] == kept[1][1]
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    assert {"val/recognisable", "val/fid", "val/density", "val/coverage", "val/spread", "val/sharpness"} <= logged.keys()
+    assert {f"val/{name}" for name in LOGGED if name != "control"} <= logged.keys()
     assert logged["val/recognisable"] < 0.3, "after eight batches no digits are drawn yet"
     assert "val/control" not in logged, "no digit was asked for"
 
 
-def test_a_data_set_without_a_judge_has_a_distance_over_pixels_and_is_told_so(tmp_path: Path, capsys) -> None:
+def test_a_data_set_without_a_judge_is_measured_in_the_untrained_space_and_is_told_so(tmp_path: Path, capsys) -> None:
     trainer = trainer_in(tmp_path, GenerativeMetrics(n=100))
     model = GAN(conditioning="projection", clusters=1, generator_channels=16, discriminator_channels=16)
     trainer.fit(model, datamodule=MNISTDataModule("digits", limit=200))
-    assert "judge    none for digits: val/fid is over pixels, pooled to 7 x 7" in capsys.readouterr().out
-    assert "val/recognisable" not in trainer.callback_metrics
+    assert "judge    none for digits: distances are measured in the untrained space" in capsys.readouterr().out
+    assert not {"val/recognisable", "val/kid"} & trainer.callback_metrics.keys()
     images = trainer.datamodule.reference_images("val", 100)[0]
     samples = model.eval().sample(100, torch.arange(100) % 10, torch.Generator().manual_seed(0))
-    means = [torch.nn.functional.avg_pool2d(each, 4).mean(dim=0) for each in (images, samples)]
-    assert float(trainer.callback_metrics["val/fid"]) >= float((means[0] - means[1]).square().sum()) - 1e-3
+    expected, spaces = KernelDistance(), spaces_of("digits", images)
+    for given, real in ((images, True), (samples, False)):
+        expected.update(spaces(given)["untrained"], real)
+    assert float(trainer.callback_metrics["val/kid_untrained"]) == pytest.approx(1000 * float(expected.compute()["kid"]), rel=1e-4)
 
 
-def test_a_gan_keeps_its_best_by_the_distance(fit, tmp_path: Path) -> None:
+def test_no_measure_of_samples_selects_a_model_so_that_a_gan_keeps_its_last(fit, tmp_path: Path) -> None:
     fit("gan", "--trainer.max_epochs=3")
-    run = tmp_path / "logs" / "gan" / "digits" / "version_0"
-    with (run / "metrics.csv").open(newline="") as stream:
-        found = [float(row["val/fid"]) for row in csv.DictReader(stream) if row.get("val/fid")]
-    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
-    score = next(state for name, state in best["callbacks"].items() if "KeepBestAndLast" in name)["best_model_score"]
-    assert len(found) == 3
-    assert float(score) == pytest.approx(min(found), rel=1e-5)
+    checkpoints = tmp_path / "logs" / "gan" / "digits" / "version_0" / "checkpoints"
+    best, last = (torch.load(checkpoints / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["epoch"] == last["epoch"] == 2
+    assert_equal(best["state_dict"], last["state_dict"])
 
 
 def test_what_draws_no_samples_is_left_out_and_said(tmp_path: Path, capsys) -> None:

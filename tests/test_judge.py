@@ -11,6 +11,7 @@ from torch.nn.functional import avg_pool2d
 from datamodules import MNISTDataModule
 from lit_models.evaluation.classifier import Classifier, blend
 from lit_models.evaluation.corruptions import HELD_OUT, KINDS, TRAINED, spoil
+from lit_models.evaluation.features import spaces_of
 from lit_models.evaluation.judge import SHIPPED, Judge, controls, judge_of, known_images, load_judge, make_judge, save_judge
 
 
@@ -141,12 +142,10 @@ def test_a_judge_is_the_same_after_saving_and_loading(small_judge: tuple[Judge, 
 def test_thresholds_accept_the_requested_share_of_images(small_judge: tuple[Judge, MNISTDataModule]) -> None:
     judge, data = small_judge
     images = data.images("train")[0]
-    agreed = judge.assess(images)
     judge.limits = torch.full((4,), torch.inf)
     most = float(judge.assess(images).recognisable.double().mean())
     judge.fit_limits(images, share=0.8 * most)
     assert float(judge.assess(images).recognisable.double().mean()) == pytest.approx(0.8 * most, abs=0.02)
-    assert agreed.features.shape == (len(images), 16)
 
 
 def test_a_judge_of_another_data_set_is_refused_and_a_missing_one_is_none(
@@ -158,17 +157,30 @@ def test_a_judge_of_another_data_set_is_refused_and_a_missing_one_is_none(
     assert judge_of("digits", small_judge[1]) is None
 
 
-def test_lightning_judge_makes_a_judge_of_two_runs_and_reports_its_controls(fit, lightning, tmp_path: Path, capsys) -> None:
-    small = ["--trainer.max_epochs=1"]
-    fit("classifier", *small)
-    fit("classifier", "--model.init_args.layers=pooled", "--model.init_args.channels=4", "--seed_everything=1", *small)
+def test_lightning_judge_makes_a_judge_of_two_runs_and_spaces_of_two_others(fit, lightning, tmp_path: Path, capsys) -> None:
+    small, clean = ["--trainer.max_epochs=1"], ["--model.init_args.spoil=false"]
+    pooled = ["--model.init_args.layers=pooled", "--model.init_args.channels=4", "--seed_everything=1"]
+    for words in ([], pooled, clean, [*clean, "--model.init_args.layers=dense"]):
+        fit("classifier", *words, *small)
     run = tmp_path / "logs" / "classifier" / "digits"
-    words = (run / "version_0", run / "version_1", "--dataset", "digits", "--output", "judge.pt")
-    assert lightning("judge", *words) == 0
+    runs = [run / f"version_{number}" for number in range(4)]
+    assert lightning("judge", "--make", *runs[:2], "--dataset", "digits", "--output", "judge.pt") == 0
+    assert lightning("judge", "--make", *runs[2:], "--dataset", "digits", "--output", "spaces.pt") == 0
     said = capsys.readouterr().out
-    assert "real images" in said
-    assert "uniform noise" in said
-    assert lightning("judge", run / "version_0") == 2
-    assert "expected two classifiers" in capsys.readouterr().err
-    assert lightning("judge", "--dataset", "digits") == 2
-    assert "expected a judge of digits" in capsys.readouterr().err
+    assert said.count("right on validation images") == 4
+    data = MNISTDataModule("digits").whole()
+    judge, _ = load_judge(tmp_path / "judge.pt", "digits", known_images(data))
+    assert len(judge.assess(data.images("val")[0]).classes) == len(data.images("val")[0])
+    spaces = spaces_of("digits", data.images("train")[0], tmp_path / "spaces.pt")
+    assert list(spaces.widths) == ["first", "second", "untrained"]
+    assert lightning("judge", "--make", runs[0], runs[2], "--dataset", "digits") == 2
+    assert "expected two classifiers of one kind" in capsys.readouterr().err
+
+
+def test_spaces_of_classifiers_that_have_seen_the_held_out_images_are_refused(fit, lightning, tmp_path: Path, capsys) -> None:
+    fit("classifier", "--model.init_args.spoil=false", "--trainer.max_epochs=1", "--data.init_args.limit=null")
+    run = tmp_path / "logs" / "classifier" / "digits" / "version_0"
+    assert lightning("judge", "--make", run, run, "--dataset", "digits") == 2
+    said = capsys.readouterr().err
+    assert "expected a classifier that has not seen the last" in said
+    assert "train it with --data.limit" in said

@@ -56,6 +56,16 @@ def test_commitment_keeps_the_papers_ratio_to_reconstruction_for_any_shape(batch
     torch.testing.assert_close(ours[0], papers[0] * PIXELS * PIXEL_VARIANCE)
 
 
+def test_commitment_in_nats_keeps_the_papers_ratio_to_gaussian_nats() -> None:
+    """Nats of Gaussian pixels with the data's variance, without their constant, are 784 / 2 times the paper's reconstruction."""
+    vectors, offset, log_var = torch.randn(4, 2, 4, 4), 0.3, torch.tensor(PIXEL_VARIANCE).log()
+    images = torch.rand(4, 1, 28, 28)
+    nats = (gaussian_nll(images + 0.1, images, log_var) - gaussian_nll(images, images, log_var)).mean()
+    papers = torch.tensor(0.1**2 / PIXEL_VARIANCE), torch.tensor(0.25 * offset**2)
+    ours = commitment_loss(vectors, vectors + offset, nats=True).mean()
+    torch.testing.assert_close(ours / nats, papers[1] / papers[0], rtol=1e-4, atol=0)
+
+
 def test_losses_refuse_to_broadcast() -> None:
     with pytest.raises(ValueError, match="must share a shape"):
         squared_error(torch.zeros(4, 1, 28, 28), torch.zeros(1, 1, 28, 28))

@@ -19,6 +19,7 @@ ENCODES = (CanEncode, CanDecode, CanReconstruct, CanSample, HasTrainingCodes, Ha
 VERBS = {
     "ae": ENCODES,
     "vae": ENCODES,
+    "vae_conditional": (CanDecode, CanSample),
     "vqvae": (*ENCODES, HasCodebook),
     "gan": (CanDecode, CanSample),
     "gan_conditional": (CanDecode, CanSample),

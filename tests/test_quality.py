@@ -14,7 +14,7 @@ from datamodules import MNISTDataModule
 from lit_models.evaluation import JudgeOutput, SampleQuality, posterior_use, response_to_noise, separation, sharpness, sigma50
 from lit_models.evaluation.corruptions import KINDS
 from lit_models.evaluation.noise_response import within_class_distance
-from lit_models.evaluation.sample_quality import frechet_distance, kernel_distance
+from lit_models.evaluation.sample_quality import frechet_distance
 
 
 def test_the_frechet_distance_of_gaussians_agrees_with_its_formula() -> None:
@@ -29,33 +29,26 @@ def test_the_frechet_distance_of_gaussians_agrees_with_its_formula() -> None:
     assert float(distance.compute()) == pytest.approx(expected, rel=0.02)
 
 
-def test_the_kernel_distance_of_equal_distributions_is_zero_in_expectation() -> None:
-    """The control: the distance of different distributions is far from zero."""
-    torch.manual_seed(0)
+WIDTHS = {"first": 16, "second": 5}
 
-    def distance(shift: float) -> float:
-        metric = kernel_distance(4, subsets=20, subset_size=200)
-        metric.update(torch.randn(2000, 4), real=True)
-        metric.update(torch.randn(2000, 4) + shift, real=False)
-        return float(metric.compute()[0])
 
-    found = torch.tensor([distance(0.0) for _ in range(20)])
-    assert abs(found.mean()) < 3 * found.std() / 20**0.5
-    assert distance(0.5) > 10 * found.std()
+def features(images: Tensor) -> dict[str, Tensor]:
+    """Two spaces: pooled pixels, and some of them."""
+    pooled = avg_pool2d(images, 7).flatten(1)
+    return {"first": pooled, "second": pooled[:, :5]}
 
 
 def assessed(images: Tensor, labels: Tensor, valid: float = 1.0) -> JudgeOutput:
-    """Output of a judge that knows the labels: the features are pooled pixels, and the share `valid` of the images is recognisable."""
-    features = avg_pool2d(images, 7).flatten(1)
-    return JudgeOutput(features, features[:, :5], labels, torch.arange(len(images)) < valid * len(images))
+    """Output of a judge that knows the labels: the share `valid` of the images is recognisable."""
+    return JudgeOutput(labels, torch.arange(len(images)) < valid * len(images))
 
 
 def quality(real: tuple[Tensor, Tensor], drawn: tuple[Tensor, Tensor], asked: Tensor | None = None, valid: float = 1.0) -> dict[str, float]:
-    metric = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
-    metric.update(real[0], assessed(*real), real=True)
+    metric = SampleQuality(WIDTHS)
+    metric.update(real[0], features(real[0]), assessed(*real), real=True)
     for rows in torch.arange(len(drawn[0])).split(37):
         part = drawn[0][rows], drawn[1][rows]
-        metric.update(part[0], assessed(*part), real=False, asked=None if asked is None else asked[rows])
+        metric.update(part[0], features(part[0]), assessed(*part), real=False, asked=None if asked is None else asked[rows])
     return {name: float(value) for name, value in metric.compute().items()}
 
 
@@ -71,6 +64,27 @@ def test_images_compared_with_themselves_get_perfect_values(digits: tuple[Tensor
     exact = {name: found[name] for name in ("recognisable", "control", "balance", "spread", "sharpness", "precision", "recall", "coverage")}
     assert exact == pytest.approx(dict.fromkeys(exact, 1.0))
     assert found["fid"] == pytest.approx(0, abs=1e-4)
+    assert found["recognisable_gap"] == 0
+    assert {f"{name}_second" for name in ("kid", "kid_error", "fid", "density", "coverage")} <= found.keys()
+
+
+def test_more_recognisable_samples_than_real_images_are_no_merit(digits: tuple[Tensor, Tensor]) -> None:
+    """The gap counts both ways; the share itself does not show which is better."""
+    metric = SampleQuality(WIDTHS)
+    metric.update(digits[0], features(digits[0]), assessed(*digits, valid=0.75), real=True)
+    metric.update(digits[0], features(digits[0]), assessed(*digits, valid=1.0), real=False)
+    found = metric.compute()
+    assert float(found["recognisable"]) == 1
+    assert float(found["recognisable_gap"]) == pytest.approx(0.25)
+
+
+def test_without_a_judge_there_are_distances_and_sharpness_alone(digits: tuple[Tensor, Tensor]) -> None:
+    metric = SampleQuality(WIDTHS)
+    for real in (True, False):
+        metric.update(digits[0], features(digits[0]), None, real=real)
+    found = metric.compute()
+    assert {"kid", "fid_second", "coverage", "sharpness"} <= found.keys()
+    assert not {"recognisable", "control", "balance", "spread"} & found.keys()
 
 
 def test_each_metric_detects_the_failure_that_it_is_for(digits: tuple[Tensor, Tensor]) -> None:
@@ -94,10 +108,12 @@ def _share(rank: int, port: int, digits: tuple[Tensor, Tensor], folder: str) -> 
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     images, labels = digits
     torch.manual_seed(rank)  # the random generators of the processes may have different states
-    metric = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
+    metric = SampleQuality(WIDTHS)
     for start, real in ((0, True), (200, False)):
         rows = slice(start + 100 * rank, start + 100 * rank + 100)
-        metric.update(images[rows], assessed(images[rows], labels[rows]), real=real, asked=None if real else labels[rows])
+        metric.update(
+            images[rows], features(images[rows]), assessed(images[rows], labels[rows]), real=real, asked=None if real else labels[rows]
+        )
     torch.save(metric.compute(), Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
@@ -108,9 +124,9 @@ def test_two_processes_measure_the_same_as_one(digits: tuple[Tensor, Tensor], tm
         port = free.getsockname()[1]
     images, labels = digits
     mp.spawn(_share, args=(port, digits, str(tmp_path)), nprocs=2)
-    alone = SampleQuality((16, 5), kid_subsets=3, kid_size=20)
-    alone.update(images[:200], assessed(images[:200], labels[:200]), real=True)
-    alone.update(images[200:400], assessed(images[200:400], labels[200:400]), real=False, asked=labels[200:400])
+    alone = SampleQuality(WIDTHS)
+    alone.update(images[:200], features(images[:200]), assessed(images[:200], labels[:200]), real=True)
+    alone.update(images[200:400], features(images[200:400]), assessed(images[200:400], labels[200:400]), real=False, asked=labels[200:400])
     for rank in range(2):
         shared = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert {name: float(value) for name, value in shared.items()} == pytest.approx(
@@ -154,11 +170,14 @@ def test_response_to_noise_of_a_known_decoder_has_the_known_curves() -> None:
 
     def assess(images: Tensor) -> JudgeOutput:
         digits = (9 * images[:, 0, 0, 0]).round().long()
-        return JudgeOutput(digits[:, None].double(), digits[:, None], digits, digits % 2 == 0)
+        return JudgeOutput(digits, digits % 2 == 0)
+
+    def read(images: Tensor) -> Tensor:
+        return (9 * images[:, :, 0, 0]).round()
 
     sigmas, generator = (0, 0.05, 0.74, 5), Generator().manual_seed(0)
     ones, labels = torch.ones(10, 1), torch.arange(10)
-    found = response_to_noise(decode, assess, codes, ones, labels, 2.0, sigmas=sigmas, draws=400, generator=generator)
+    found = response_to_noise(decode, assess, read, codes, ones, labels, 2.0, sigmas=sigmas, draws=400, generator=generator)
     assert found["kept"][:2] == [1, 1]
     assert found["kept"][2] == pytest.approx(0.55, abs=0.03)  # P(|N| < 0.5 / 0.74) = 0.5, and the two ends have only one neighbour
     assert found["recognisable"][0] == 0.5

@@ -88,7 +88,7 @@ def test_29_what_the_checkpoint_of_a_plain_trainer_knows_suffices(lightning, tmp
     assert lightning("sample", file, "--output", "s.png") == 0
     capsys.readouterr()
     assert lightning("test", file, "--samples", 100) == 0
-    assert "on the 100 test images of digits" in capsys.readouterr().out
+    assert "on the 100 validation images of digits" in capsys.readouterr().out
 
 
 L1VAE = '''
@@ -178,7 +178,7 @@ def test_a_data_module_of_the_users_own_serves_fit_test_and_predict(lightning, t
     printed = [line.split("lightning ", 1)[1].split() for line in capsys.readouterr().out.splitlines() if " lightning test " in f" {line}"]
     assert printed[-1][-2:] == ["--import", "stripes"]
     assert lightning("test", run, "--import", "stripes", "--samples", 100) == 0
-    assert "on the 50 test images of stripes" in capsys.readouterr().out
+    assert "validation images of stripes" in capsys.readouterr().out
     assert lightning("predict", run, "--import", "stripes") == 0
     assert lightning("test", run) == 2
     assert "--import stripes" in three_lines(capsys)

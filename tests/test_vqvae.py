@@ -4,6 +4,7 @@ import pytest
 import torch
 from builders import build
 
+from lit_models.losses import bernoulli_loss, commitment_loss, squared_error
 from lit_models.sampling.code_frequencies import CodeFrequencies
 from lit_models.vqvae import VQVAE
 
@@ -59,3 +60,46 @@ def test_frequencies_draw_the_codes_of_the_class_at_each_position() -> None:
     codes = torch.arange(50)[:, None, None].expand(50, 4, 4) % 10  # the code of every position is the label
     drawn = CodeFrequencies(codes.flatten(1), torch.arange(50) % 10).draw(20, torch.arange(20) % 10)
     assert torch.equal(drawn, (torch.arange(20) % 10)[:, None].expand(20, 16))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("binary", [True, False])
+def test_the_reconstruction_term_is_in_nats_on_binary_images_and_a_squared_error_on_grey_ones(
+    binary: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(VQVAE, "log_dict", lambda self, terms, **kwargs: logged.update(terms))
+    monkeypatch.setattr("lit_models.vqvae.phase_of", lambda module: 0)
+    monkeypatch.setattr("lit_models.vqvae.phase_begins", lambda module: False)
+    model, images, labels = build("vqvae"), torch.rand(8, 1, 28, 28), torch.arange(8)
+    images = images.round() if binary else images
+    vectors = model.encoder(images)
+    model.validation_step([images, labels], 0)
+    logits = model.decoder(model.encode(images))
+    expected = (bernoulli_loss(logits, images) if binary else squared_error(logits.sigmoid(), images)).mean()
+    torch.testing.assert_close(logged["val/reconstruction"], expected)
+    torch.testing.assert_close(logged["val/mse"], squared_error(logits.sigmoid(), images).mean() / 784)
+    monkeypatch.setattr(model.quantiser, "update", lambda vectors: None)
+    model.training_step([images, labels], 0)
+    torch.testing.assert_close(logged["train/reconstruction"], expected)
+    commitment = commitment_loss(vectors, model.encode(images), 0.25, nats=binary).mean()
+    torch.testing.assert_close(logged["train/commitment"], commitment)
+
+
+def test_the_first_batch_decides_whether_images_are_binary() -> None:
+    model, grey = build("vqvae"), torch.rand(2, 1, 28, 28)
+    assert model._is_binary(grey.round())
+    assert model._is_binary(grey), "only one batch is looked at"
+    assert not build("vqvae")._is_binary(grey)
+    assert not any("binary" in key for key in model.state_dict())
+
+
+@torch.no_grad()
+def test_the_loss_of_a_binarised_run_is_the_length_of_its_code_given_the_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one label in the training images, `code_length` sums over this label alone."""
+    logged: dict[str, torch.Tensor] = {}
+    monkeypatch.setattr(VQVAE, "log_dict", lambda self, terms, **kwargs: logged.update(terms))
+    model, images = build("vqvae"), torch.rand(8, 1, 28, 28).round()
+    model.training_codes.keep(model.indices(images), torch.full((8,), 4))
+    model.validation_step([images, torch.full((8,), 4)], 0)
+    torch.testing.assert_close(logged["val/loss"], model.code_length(images).mean())

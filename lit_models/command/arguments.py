@@ -40,6 +40,17 @@ def finite(word: str) -> float:
     return value
 
 
+def above_zero(word: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a finite number above 0, got {word!r}")
+    return value
+
+
 def whole(least: int) -> type:
     """A whole number of at least `least`, for argparse."""
 

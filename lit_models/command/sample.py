@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lit_models.command.arguments import check_output, finite, run_parser, whole
+from lit_models.command.arguments import above_zero, check_output, finite, run_parser, whole
 from lit_models.command.errors import UserError, explained
 from lit_models.command.run_folders import checkpoint_of
 
@@ -22,9 +22,14 @@ def run(command: str, arguments: list[str]) -> int:
     options.add_argument("--label", type=int, help="the class asked for; by default all in turn, or none where the sampler takes none")
     options.add_argument("--noise", type=finite, help="decode class centroids instead, with noise of this many class spreads")
     options.add_argument("--sampler", metavar="NAME", help="what codes are drawn from; by default the model's own sampler")
+    options.add_argument(
+        "--temperature", type=above_zero, metavar="T", help="below 1 samples vary less; by default the model's own, often 1"
+    )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--output", type=Path, default=Path("samples.png"), help=".png for a grid, .npz for images and labels")
     given = options.parse_args(arguments)
+    if given.noise is not None and given.temperature is not None:
+        raise UserError("--noise expected no --temperature", f"got --temperature {given.temperature:g}", "leave one out")
     checkpoint = checkpoint_of(given.run)
     check_output(given.output, (".png", ".npz"))
     import numpy as np
@@ -63,7 +68,7 @@ def _labels(given: Namespace, classes: int) -> Tensor:
 
 def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor | None, str]:
     from lit_models.contracts import HasSamplers
-    from lit_models.sampling.samplers import samplers_of
+    from lit_models.sampling.samplers import samplers_of, temperature_options
 
     known, name = samplers_of(model), type(model).__name__
     if not known:
@@ -80,9 +85,13 @@ def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) 
             raise UserError(f"--label expected a sampler that takes labels: {', '.join(labelled)}", f"got {sampler}", remedy)
         raise UserError("--label expected a model that takes labels", f"got {name}")
     labels = None if classes is None else _labels(given, classes)
-    if not isinstance(model, HasSamplers):
-        return model.sample(given.num, labels, generator), labels, f"samples of {name}"
-    return model.sample(given.num, labels, generator, sampler=sampler), labels, f"samples of {name}, sampler {sampler}"
+    options: dict[str, Any] = dict(temperature_options(model, given.temperature))
+    what = f"samples of {name}"
+    if isinstance(model, HasSamplers):
+        options["sampler"], what = sampler, f"{what}, sampler {sampler}"
+    if given.temperature is not None:
+        what = f"{what}, temperature {given.temperature:g}"
+    return model.sample(given.num, labels, generator, **options), labels, what
 
 
 def _around_centroids(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor, str]:

@@ -1,4 +1,7 @@
-"""`lightning test`: all measures of a model on the test images, next to what real images have."""
+"""`lightning test`: all measures of a model, next to what real images have.
+
+Validation images are the default, because models are chosen by what this command prints. Test images are for the last measurement.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_models.command.arguments import run_parser, whole
+from lit_models.command.arguments import above_zero, run_parser, whole
 from lit_models.command.errors import UserError, explained
 from lit_models.command.run_folders import checkpoint_of
 
@@ -19,12 +22,25 @@ if TYPE_CHECKING:
     from lit_models.command.opened_run import OpenedRun
 
 
+NAMES = {"val": "validation", "test": "test"}
+
+
 def run(command: str, arguments: list[str]) -> int:
-    options = run_parser("test", "Measure a model on the official test images.")
+    options = run_parser("test", "Measure a model on validation images, or on the test images at the very end.")
+    options.add_argument(
+        "--split", choices=("val", "test"), default="val", help="the images: validation (default), or test for a model that is fixed"
+    )
     options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
-    options.add_argument("--samples", type=whole(0), default=10_000, metavar="N", help="number of samples (10000); 0 leaves them out")
+    options.add_argument(
+        "--samples",
+        type=whole(0),
+        default=10_000,
+        metavar="N",
+        help="number of samples, at most as many as there are images (10000); 0 leaves them out",
+    )
     options.add_argument("--sampler", metavar="NAME", help="what codes are drawn from; by default the model's own sampler")
-    options.add_argument("--draws", type=whole(1), metavar="N", help="nats of 1,000 test images by N draws each (VAE; 5000 is usual)")
+    options.add_argument("--temperature", type=above_zero, metavar="T", help="below 1 samples vary less; by default the model's own")
+    options.add_argument("--draws", type=whole(1), metavar="N", help="nats of 1,000 images by N draws each (VAE; 5000 is usual)")
     given = options.parse_args(arguments)
     checkpoint = checkpoint_of(given.run)
     if given.samples and given.samples < 100:
@@ -41,72 +57,71 @@ def run(command: str, arguments: list[str]) -> int:
             remedy = "leave --draws out"
             raise UserError("--draws expected a model whose likelihood can be sampled, a VAE", f"got {type(opened.model).__name__}", remedy)
         data = opened.data(given.root)
-        print(f"{checkpoint} on the {len(data.images('test')[0])} test images of {opened.dataset}")
-        _print_losses(opened.model, data, checkpoint)
+        print(f"{checkpoint} on the {len(data.images(given.split)[0])} {NAMES[given.split]} images of {opened.dataset}")
+        _print_losses(opened.model, data, checkpoint, given.split)
         values = measure(opened, data, given)
         folder = run_of(checkpoint)
         if folder is not None:
-            _log_headlines(folder, values, opened.saved["global_step"])
+            _log_headlines(folder, values, opened.saved["global_step"], given.split)
     return 0
 
 
-def _print_losses(model: LightningModule, data: LightningDataModule, checkpoint: Path) -> None:
-    """What the model's own `test_step` logs."""
+def _print_losses(model: LightningModule, data: LightningDataModule, checkpoint: Path, split: str) -> None:
+    """What the model's own `validation_step` or `test_step` logs."""
     from lightning.pytorch import Trainer
     from lightning.pytorch.utilities.model_helpers import is_overridden
 
     from callbacks import CodebookUsage, SeedEachStep
     from lit_models.contracts import HasCodebook
 
-    if not is_overridden("test_step", model):
+    if not is_overridden("test_step" if split == "test" else "validation_step", model):
         return
     usage = [CodebookUsage()] if isinstance(model, HasCodebook) else []
     trainer = Trainer(
         accelerator="auto", devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=False,
         use_distributed_sampler=False, callbacks=[SeedEachStep(), *usage], default_root_dir=str(checkpoint.parent),
     )  # fmt: skip
-    trainer.test(model, datamodule=data, verbose=False)
+    (trainer.test if split == "test" else trainer.validate)(model, datamodule=data, verbose=False)
     for name, value in sorted(trainer.callback_metrics.items()):
         print(f"{name:22} {float(value):.6g}")
 
 
 def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
-    """Print all measures of a model on its test images, and return them by name.
+    """Print all measures of a model on the images of a split, and return them by name.
 
-    `given` has `samples`, their number (0 leaves them out), `draws` of the likelihood, and `sampler`.
+    `given` has `split`, `samples`, their number (0 leaves them out), `draws` of the likelihood, `sampler` and `temperature`.
     """
     from lit_models.contracts import HasLogWeights, HasWholeData
-    from lit_models.evaluation.judge import judge_of
     from lit_models.evaluation.measure import (
-        Yardstick,
         measure_codes,
         measure_reconstructions,
         measure_responses,
         seconds_per_1000_samples,
     )
+    from lit_models.evaluation.yardstick import yardstick_of
     from lit_models.sampling.samplers import draw, samplers_of
 
     model, values = opened.model, dict[str, Any]()
     whole_data = data.whole() if isinstance(data, HasWholeData) else data
-    found = judge_of(opened.dataset, whole_data)
-    judge = found[0] if found else None
-    print(f"judge    {f'sha256 {judge.sha256[:12]}' if judge else f'none for {opened.dataset}: measures that need one are n/a'}")
-    yardstick = Yardstick(whole_data, judge, given.samples or 1000)
+    yardstick = yardstick_of(opened.dataset, whole_data, given.samples or 1000, given.split)
+    print(
+        f"yardstick sha256 {yardstick.sha256[:12]}" + ("" if yardstick.judge else f"; no judge for {opened.dataset}: its measures are n/a")
+    )
     samplers = samplers_of(model)
     if given.samples and samplers:
         sampler = given.sampler or next(iter(samplers))
         if sampler not in samplers:
             raise UserError(f"--sampler expected one of {', '.join(samplers)}", f"got {sampler}")
-        drawn, asked = draw(model, yardstick.n, sampler)
+        drawn, asked = draw(model, yardstick.n, sampler, temperature=given.temperature)
         values |= attempt(lambda: yardstick.quality(drawn, asked), "samples")
         values |= {"sample_seconds": seconds_per_1000_samples(model, sampler)}
         real = attempt(yardstick.floor, "real images")
-        _print(f"{yardstick.n} samples (sampler {sampler}), and as many training images, against test images", values, real)
-    test = data.images("test")
+        at = "" if given.temperature is None else f", temperature {given.temperature:g}"
+        title = f"{yardstick.n} samples (sampler {sampler}{at}), and held-out training images (real), next to {NAMES[given.split]} images"
+        _print(title, values, real, given.split)
+    images, labels = data.images(given.split)
     codes = (
-        measure_codes(model, test[0], test[1], given.draws)
-        if given.draws
-        else attempt(lambda: measure_codes(model, test[0], test[1]), "codes")
+        measure_codes(model, images, labels, given.draws) if given.draws else attempt(lambda: measure_codes(model, images, labels), "codes")
     )
     codes |= attempt(lambda: measure_reconstructions(model, yardstick), "reconstructions")
     for place, curves in attempt(lambda: measure_responses(model, yardstick), "noise").items():
@@ -115,9 +130,9 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
         for name in ("recognisable", "kept", "sharpness", "change"):
             print(f"  {name:20} " + " " * (len(place) + len(curves["unit"])) + " ".join(f"{value:6.3f}" for value in curves[name]))
     if codes:
-        _print("codes and likelihood on test images", codes, {})
+        _print(f"codes and likelihood on {NAMES[given.split]} images", codes, {}, given.split)
     if given.draws and isinstance(model, HasLogWeights):
-        print(f"nats: an upper bound, by {given.draws} draws for each of {len(test[0][:1000])} images")
+        print(f"nats: an upper bound, by {given.draws} draws for each of {len(images[:1000])} images")
     return values | codes
 
 
@@ -131,10 +146,10 @@ def attempt(measures: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]
         return {}
 
 
-def _print(title: str, values: dict[str, Any], real: dict[str, float]) -> None:
+def _print(title: str, values: dict[str, Any], real: dict[str, float], split: str) -> None:
     print(f"{title}:")
     for name, value in values.items():
-        print(f"{f'test/{name}':32} {_shown(value):>10}" + (f"   real {_shown(real[name])}" if name in real else ""))
+        print(f"{f'{split}/{name}':32} {_shown(value):>10}" + (f"   real {_shown(real[name])}" if name in real else ""))
 
 
 def _shown(value: float | list[float]) -> str:
@@ -143,8 +158,9 @@ def _shown(value: float | list[float]) -> str:
     return "n/a" if math.isnan(value) else f"{value:.4g}"
 
 
-def _log_headlines(run: Path, values: dict[str, Any], step: int) -> None:
-    """The headlines go to the run's TensorBoard as `test/...`, where HPARAMS shows them next to the hyperparameters."""
+def _log_headlines(run: Path, values: dict[str, Any], step: int, split: str) -> None:
+    """The headlines go to the run's TensorBoard, where HPARAMS shows them next to the hyperparameters: `final/...` of validation images,
+    and `test/...` of test images."""
     from torch.utils.tensorboard import SummaryWriter
 
     from lit_models.evaluation import HEADLINES
@@ -152,4 +168,4 @@ def _log_headlines(run: Path, values: dict[str, Any], step: int) -> None:
     with SummaryWriter(str(run)) as writer:
         for name in HEADLINES:
             if name in values:
-                writer.add_scalar(f"test/{name}", values[name], step)
+                writer.add_scalar(f"{'test' if split == 'test' else 'final'}/{name}", values[name], step)

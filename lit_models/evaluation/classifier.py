@@ -1,9 +1,12 @@
-r"""A small classifier of digits that also knows what is no digit: the judge of the generative models is made of two of them.
+r"""Two kinds of classifiers of digits: those that the judge is made of, and those in whose features distances are measured.
 
-Minimises the cross-entropy of eleven classes, ten digits and "no digit". Half of each batch is made into examples of the last class,
-real images that `lit_models.evaluation.corruptions` spoils. A blurred digit is still that digit, as the mean of a class is: an eighth of
-the digits of a batch are replaced by means of their class, and an eighth by means over 5 x 5 pixels. Training images are shifted by up to
-two pixels.
+With `spoil`, a classifier also knows what is no digit. It minimises the cross-entropy of eleven classes, ten digits and "no digit". Half
+of each batch is made into examples of the last class, real images that `lit_models.evaluation.corruptions` spoils. A blurred digit is
+still that digit, as the mean of a class is: an eighth of the digits of a batch are replaced by means of their class, and an eighth by
+means over 5 x 5 pixels. Training images are shifted by up to two pixels. The judge is made of two such classifiers.
+
+Without `spoil`, a classifier sees real images as they are, and ten classes. It has no reason to treat a blurred or a shifted digit as a
+sharp one in its place, so distances in its features see both (`lit_models.evaluation.features`).
 """
 
 from typing import Any, Literal
@@ -14,19 +17,22 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy, pad
 
 from lit_models.evaluation.corruptions import spoil
+from lit_models.losses import PIXELS
 from lit_models.nn.blocks import FlattenGrid, image_trunk
 from lit_models.training.batches import labelled_images_of
 from lit_models.training.logging import log_terms
 from lit_models.training.schedules import adam, training_steps
 
-Layers = Literal["residual", "pooled"]
+Layers = Literal["residual", "pooled", "dense"]
 
 
 class Classifier(LightningModule):
     """Args:
     layers: `residual` has strided convolutions and residual blocks with GroupNorm. `pooled` has convolutions of 5 x 5 and maxima over
-        2 x 2, without normalisation (LeCun et al. 1998, figure 2, wider).
+        2 x 2, without normalisation (LeCun et al. 1998, figure 2, wider). `dense` is a perceptron with one layer before the features.
+    channels: Number of maps of the first convolution, or width of the layer of `dense`.
     width: Width of the features that digits are classified by.
+    spoil: Whether half of each batch is spoilt, and an eleventh class learnt.
     smoothing: Label smoothing.
     lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
     """
@@ -36,6 +42,7 @@ class Classifier(LightningModule):
         layers: Layers = "residual",
         channels: int = 32,
         width: int = 128,
+        spoil: bool = True,
         dropout: float = 0.3,
         smoothing: float = 0.05,
         lr: float = 2e-3,
@@ -43,14 +50,22 @@ class Classifier(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.smoothing, self.lr, self.lr_steps = smoothing, lr, lr_steps
-        self.trunk = residual_trunk(channels, width) if layers == "residual" else pooled_trunk(channels, width)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 11))
+        self.spoil, self.smoothing, self.lr, self.lr_steps = spoil, smoothing, lr, lr_steps
+        self.trunk = {"residual": residual_trunk, "pooled": pooled_trunk, "dense": dense_trunk}[layers](channels, width)
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, 11 if spoil else 10))
 
     # -- objective
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         images, labels = labelled_images_of(self, batch)
+        if self.spoil:
+            images, labels = self._spoilt(images, labels)
+        loss = cross_entropy(self.head(self.features(images)), labels, label_smoothing=self.smoothing)
+        log_terms(self, "train", {"loss": loss}, len(images))
+        return loss
+
+    def _spoilt(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch with blurred digits, and half as many images of the class "no digit"; both shifted."""
         half = len(images) // 2
         no_digits = spoil(images[:half].cpu(), labels[:half].cpu(), None).to(images)
         eighth = len(images) // 8
@@ -58,10 +73,7 @@ class Classifier(LightningModule):
         digits = torch.cat([blend(images, labels)[:eighth], blurred, images[2 * eighth :]])
         right, down = torch.randint(5, (2,)).tolist()
         both = pad(torch.cat([digits, no_digits]), (2, 2, 2, 2))[:, :, down : down + 28, right : right + 28]
-        targets = torch.cat([labels, labels.new_full((len(no_digits),), 10)])
-        loss = cross_entropy(self.head(self.features(both)), targets, label_smoothing=self.smoothing)
-        log_terms(self, "train", {"loss": loss}, len(images))
-        return loss
+        return both, torch.cat([labels, labels.new_full((len(no_digits),), 10)])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val")
@@ -123,3 +135,8 @@ def pooled_trunk(channels: int, width: int) -> nn.Sequential:
         nn.Linear(3 * channels * 49, width),
         nn.ReLU(),
     )
+
+
+def dense_trunk(hidden: int, width: int) -> nn.Sequential:
+    """Images (B, 1, 28, 28) to features (B, width)."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, hidden), nn.ReLU(), nn.Linear(hidden, width), nn.ReLU())

@@ -1,4 +1,4 @@
-r"""The judge: whether an image is recognisable as a digit, as which one, and a space of features in which sets of images are compared.
+r"""The judge: whether an image is recognisable as a digit, and as which one.
 
 A judge is two classifiers of different architecture and seed, each with an eleventh class "no digit". An image is *recognisable* if neither
 classifier takes it for no digit, if both take it for the same digit, and if it is near to a real image in the features of each:
@@ -12,8 +12,8 @@ validation images, the one at which 93 % of these are recognisable. Each rule al
 digit, the neighbourhood of real images contains blends of two digits, and the eleventh class does not know what it has not seen
 (`controls` measures all of them).
 
-The Fréchet distance, density and coverage use the features of the first classifier. The features of the second, in which nothing was tuned,
-show whether a result in the first holds elsewhere.
+A judge knows nothing of a set of images: one clean digit a thousand times has only recognisable images. Distances between sets are
+measured in other spaces (`lit_models.evaluation.features`), and a share of recognisable images never stands alone.
 """
 
 import hashlib
@@ -49,13 +49,12 @@ class Judge(nn.Module):
     @torch.no_grad()
     def assess(self, images: Tensor) -> JudgeOutput:
         """What the judge says of images (N, 1, 28, 28)."""
-        features, classes, scores = self._scores(images)
-        recognisable = (scores <= self.limits.to(scores)).all(dim=1) & (classes[0] == classes[1])
-        return JudgeOutput(features[0], features[1], classes[0], recognisable)
+        classes, scores = self._scores(images)
+        return JudgeOutput(classes[0], (scores <= self.limits.to(scores)).all(dim=1) & (classes[0] == classes[1]))
 
     def fit_limits(self, images: Tensor, share: float = REAL) -> None:
         """Set the thresholds so that this share of real images is recognisable: one quantile for all four, found by bisection."""
-        _, classes, scores = self._scores(images)
+        classes, scores = self._scores(images)
         low, high = 0.0, 1.0
         for _ in range(30):
             middle = (low + high) / 2
@@ -64,18 +63,16 @@ class Judge(nn.Module):
             low, high = (middle, high) if recognisable.float().mean() < share else (low, middle)
 
     @torch.no_grad()
-    def _scores(self, images: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Features and classes of both classifiers, and the scores that the thresholds are on, (N, 4)."""
-        features: list[Tensor] = []
+    def _scores(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Classes by both classifiers, and the scores that the thresholds are on, (N, 4)."""
         classes, doubts, distances = [], [], []
         for classifier, known in zip(self.classifiers, self.known, strict=True):
             found = torch.cat([classifier.features(part.float()) for part in images.split(PART)])
             logits = classifier.head(found)
-            features.append(found)
             classes.append(logits[:, :10].argmax(dim=1))
             doubts.append(logits[:, 10] - logits[:, :10].logsumexp(dim=1))
             distances.append(torch.cat([torch.cdist(part, known.to(part)).amin(dim=1) for part in normalize(found, dim=1).split(PART)]))
-        return features, classes, torch.stack([*doubts, *distances], dim=1)
+        return classes, torch.stack([*doubts, *distances], dim=1)
 
 
 def controls(judge: Judge, images: Tensor, labels: Tensor) -> dict[str, float]:

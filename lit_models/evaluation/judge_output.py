@@ -6,14 +6,10 @@ from torch import Tensor
 
 
 class JudgeOutput(NamedTuple):
-    """For N images: `features` (N, D), a second space of features `second` (N, E), the class that the judge sees in each image, `classes`
-    (N,), and whether it is `recognisable` as one of the classes, (N,) bool."""
+    """Answers for N images; slices and masks select rows by `rows`."""
 
-    features: Tensor
-    second: Tensor
-    classes: Tensor
-    recognisable: Tensor
+    classes: Tensor  # (N,), the class that the first classifier sees
+    recognisable: Tensor  # (N,), bool
 
-    def rows(self, rows: Tensor | slice) -> "JudgeOutput":
-        """Select rows."""
-        return JudgeOutput(*(part[rows] for part in self))
+    def rows(self, chosen: slice | Tensor) -> "JudgeOutput":
+        return JudgeOutput(*(part[chosen] for part in self))

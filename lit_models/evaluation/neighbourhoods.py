@@ -32,6 +32,7 @@ class Neighbourhoods(Metric):
 
     Args:
         k: Number of neighbours; 5 is usual.
+        recall: Whether precision and recall are computed next to density and coverage; recall needs the distances between all samples.
     Raises:
         ValueError: In `compute`, if a kind has at most k points.
     """
@@ -40,9 +41,9 @@ class Neighbourhoods(Metric):
     real: list[Tensor]
     drawn: list[Tensor]
 
-    def __init__(self, k: int = 5) -> None:
+    def __init__(self, k: int = 5, recall: bool = True) -> None:
         super().__init__()
-        self.k = k
+        self.k, self.recall = k, recall
         self.add_state("real", default=[], dist_reduce_fx="cat")
         self.add_state("drawn", default=[], dist_reduce_fx="cat")
 
@@ -55,7 +56,8 @@ class Neighbourhoods(Metric):
             if (n := sum(map(len, parts))) <= self.k:
                 raise ValueError(f"neighbours of {name} with k={self.k} expected {self.k + 1} of them at least, got {n}")
         real, drawn = (dim_zero_cat(parts).double() for parts in kinds.values())
-        real_radii, drawn_radii = radii(real, self.k), radii(drawn, self.k)
+        real_radii = radii(real, self.k)
+        drawn_radii = radii(drawn, self.k) if self.recall else None
         real_balls = torch.zeros(len(drawn), device=real.device)  # the number of balls that each sample lies in
         covered, recalled = [], []
         for centres, reach in zip(real.split(ROWS), real_radii.split(ROWS), strict=True):
@@ -63,13 +65,12 @@ class Neighbourhoods(Metric):
             inside = distances <= reach[:, None]
             real_balls += inside.sum(dim=0)
             covered.append(inside.any(dim=1))
-            recalled.append((distances <= drawn_radii).any(dim=1))
-        return {
-            "precision": (real_balls > 0).float().mean(),
-            "recall": torch.cat(recalled).float().mean(),
-            "density": real_balls.mean() / self.k,
-            "coverage": torch.cat(covered).float().mean(),
-        }
+            if drawn_radii is not None:
+                recalled.append((distances <= drawn_radii).any(dim=1))
+        found = {"density": real_balls.mean() / self.k, "coverage": torch.cat(covered).float().mean()}
+        if not self.recall:
+            return found
+        return {"precision": (real_balls > 0).float().mean(), "recall": torch.cat(recalled).float().mean()} | found
 
 
 def radii(points: Tensor, k: int) -> Tensor:

@@ -7,7 +7,7 @@ About each of `places` (class centroids, or codes of images), with :math:`\epsil
 - `kept`: share whose class is that of the place;
 - `next`: among decodes of another class, the share of the class one above or below (neighbours on a line of anchors);
 - `sharpness`: relative to that of the clean decodes, `decode(z)`;
-- `change`: distance in the judge's features to the clean decode, in units of the mean distance of two real images of one class.
+- `change`: distance in a space of features to the clean decode, in units of the mean distance of two real images of one class.
 
 `sigma50` is the noise at which `kept` falls to one half, interpolated linearly between two sigmas; None if it never does.
 """
@@ -26,6 +26,7 @@ SIGMAS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 def response_to_noise(
     decode: Callable[[Tensor], Tensor],
     assess: Callable[[Tensor], JudgeOutput],
+    features: Callable[[Tensor], Tensor],
     places: Tensor,
     units: Tensor,
     labels: Tensor,
@@ -37,6 +38,7 @@ def response_to_noise(
     """Curves over `sigmas`, with one number per sigma.
 
     Args:
+        features: The space in which the change is measured, (N, 1, 28, 28) to (N, D).
         places, units: Codes and their unit of noise, (N, ...).
         labels: The class of each place, (N,).
         unit_change: Mean distance in features of two real images of one class (`within_class_distance`).
@@ -46,7 +48,7 @@ def response_to_noise(
     noise = torch.randn(places.shape, generator=generator).to(places)
     curves: dict[str, list[float]] = {"sigmas": list(sigmas), "recognisable": [], "kept": [], "next": [], "sharpness": [], "change": []}
     clean = _decoded(decode, places)
-    clean_features, clean_sharpness = assess(clean).features, sharpness(clean).mean()
+    clean_features, clean_sharpness = features(clean), sharpness(clean).mean()
     for sigma in sigmas:
         images = _decoded(decode, places + sigma * units * noise)
         output = assess(images)
@@ -55,7 +57,7 @@ def response_to_noise(
         curves["kept"].append(float((steps == 0).double().mean()))
         curves["next"].append(float((steps[steps > 0] == 1).double().mean()))
         curves["sharpness"].append(float(sharpness(images).mean() / clean_sharpness))
-        curves["change"].append(float((output.features - clean_features).norm(dim=1).mean()) / unit_change)
+        curves["change"].append(float((features(images) - clean_features).norm(dim=1).mean()) / unit_change)
     return curves
 
 

@@ -14,6 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from lit_models.losses import negative_log_likelihood
 from lit_models.sampling.labels import labels_for
+from lit_models.sampling.temperature import checked_temperature, tempered
 
 KeyValues = tuple[Tensor, Tensor]
 
@@ -83,11 +84,14 @@ class CodePrior(nn.Module):
         return -negative_log_likelihood(self(codes, labels), codes)
 
     @torch.no_grad()
-    def draw(self, n: int, labels: Tensor | int | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Indices of `n` new images, (n, P), at temperature 1. Without labels, labels are drawn uniformly (the VQ-VAE gives labels).
+    def draw(
+        self, n: int, labels: Tensor | int | None = None, generator: torch.Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """Indices of `n` new images, (n, P). Without labels, labels are drawn uniformly (the VQ-VAE gives labels).
 
-        Keys and values of earlier positions are kept, and not computed again.
+        The logits of each position are divided by the temperature. Keys and values of earlier positions are kept, and not computed again.
         """
+        temperature = checked_temperature(temperature)
         asked = labels_for(n, labels, self.classes)
         if asked is None:
             asked = torch.randint(self.classes, (n,), generator=generator)
@@ -99,7 +103,7 @@ class CodePrior(nn.Module):
             token = token + self.position[position]
             for layer, block in enumerate(self.blocks):
                 token, caches[layer] = block(token, caches[layer])
-            codes.append(draw_from(self.head(self.norm(token[:, 0])).softmax(dim=-1), generator))
+            codes.append(draw_from(tempered(self.head(self.norm(token[:, 0])), temperature), generator))
             token = self.embed_code(codes[-1])[:, None]
         self.train(training)
         return torch.stack(codes, dim=1)

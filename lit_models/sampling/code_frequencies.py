@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from lit_models.sampling.labels import labels_for
+from lit_models.sampling.temperature import checked_temperature, tempered
 
 
 class UniformCodes:
@@ -14,9 +15,10 @@ class UniformCodes:
     def __init__(self, n_codes: int, length: int) -> None:
         self.n_codes, self.length = n_codes, length
 
-    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
-        """Indices, (n, length)."""
+    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None, temperature: float = 1.0) -> Tensor:
+        """Indices, (n, length), the same at every temperature."""
         labels_for(n, labels, self.classes)
+        checked_temperature(temperature)
         return torch.randint(self.n_codes, (n, self.length), generator=generator)
 
     def log_density(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -36,15 +38,34 @@ class CodeFrequencies:
     def __init__(self, codes: Tensor, labels: Tensor) -> None:
         self.codes, self.labels = codes, labels
 
-    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
-        """Indices, (n, length); with labels they come from training images of these classes."""
+    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None, temperature: float = 1.0) -> Tensor:
+        r"""Indices, (n, length); with labels they come from training images of these classes.
+
+        At temperature T, frequencies p become :math:`p_k^{1/T} / \sum_j p_j^{1/T}`.
+        """
         labels, length = labels_for(n, labels, self.classes), self.codes.shape[1]
+        if checked_temperature(temperature) != 1:
+            return self._draw_tempered(n, labels, generator, temperature)
         rows = []
         for label in [None] * n if labels is None else labels.tolist():
             pool = self._pool(label)
             chosen = torch.randint(len(pool), (length,), generator=generator)
             rows.append(pool[chosen, torch.arange(length)])
         return torch.stack(rows)
+
+    def _draw_tempered(self, n: int, labels: Tensor | None, generator: Generator | None, temperature: float) -> Tensor:
+        asked = torch.full((n,), -1) if labels is None else labels
+        drawn = torch.empty(n, self.codes.shape[1], dtype=self.codes.dtype)
+        for label in asked.unique().tolist():  # the codes of a class are counted once
+            own = asked == label
+            probabilities = tempered(self._counts(None if label < 0 else label).double().log(), temperature)
+            drawn[own] = torch.multinomial(probabilities, int(own.sum()), replacement=True, generator=generator).T.to(drawn.dtype)
+        return drawn
+
+    def _counts(self, label: int | None) -> Tensor:
+        """How often each index occurs at each position, (length, K)."""
+        pool, length, known = self._pool(label), self.codes.shape[1], int(self.codes.max()) + 1
+        return torch.bincount((pool + known * torch.arange(length)).flatten(), minlength=known * length).view(length, known)
 
     def log_density(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """Nats of indices (M, length), (M,); minus infinity for an index that no training image has at its position."""

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from torch import Generator, Tensor
 
 from lit_models.sampling.labels import labels_for
+from lit_models.sampling.temperature import checked_temperature
 
 DensityName = Literal["normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde"]
 DENSITIES: dict[str, int | None] = {name: 10 if name.startswith("class_") else None for name in get_args(DensityName)}  # labels it takes
@@ -45,11 +46,12 @@ class CodeDensity:
     def classes(self) -> int | None:
         return None if self.component_classes is None else 10
 
-    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
-        """`n` codes, (n, D), or one per label.
+    def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None, temperature: float = 1.0) -> Tensor:
+        r"""`n` codes, (n, D), or one per label: :math:`m_k + T F_k \epsilon` with k drawn by the weights and temperature T.
 
         Raises:
-            ValueError: For labels where components have no class, and for a class that has no component.
+            ValueError: For labels where components have no class, for a class that has no component, and for a temperature that is not
+                finite and above 0.
         """
         labels = labels_for(n, labels, self.classes)
         if labels is None or self.component_classes is None:
@@ -59,7 +61,7 @@ class CodeDensity:
             if not own.any(dim=1).all():
                 raise ValueError(f"no training image of class {int(labels[~own.any(dim=1)][0])} has a code: ask for another class")
             chosen = torch.multinomial(self.weights * own, 1, generator=generator)[:, 0]
-        noise = torch.randn(n, self.means.shape[1], 1, generator=generator, dtype=torch.float64)
+        noise = checked_temperature(temperature) * torch.randn(n, self.means.shape[1], 1, generator=generator, dtype=torch.float64)
         factors = self.factors[chosen] if len(self.factors) > 1 else self.factors
         return self.means[chosen] + (factors @ noise)[..., 0]
 

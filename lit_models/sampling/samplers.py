@@ -1,5 +1,7 @@
 """The samplers of a model, and samples from them: what `--sampler` and `--noise` of the commands mean."""
 
+import inspect
+
 import torch
 from lightning.pytorch import LightningModule
 from torch import Generator, Tensor
@@ -7,6 +9,7 @@ from torch import Generator, Tensor
 from lit_models.contracts import CanSample, HasSamplers
 from lit_models.sampling.class_places import class_places
 from lit_models.sampling.evaluation_mode import evaluation_mode
+from lit_models.sampling.temperature import checked_temperature
 
 
 def samplers_of(model: LightningModule) -> dict[str, int | None]:
@@ -16,11 +19,32 @@ def samplers_of(model: LightningModule) -> dict[str, int | None]:
     return {"own": model.classes} if isinstance(model, CanSample) else {}
 
 
-def draw(model: LightningModule, n: int, sampler: str, labelled: bool = True, seed: int = 0) -> tuple[Tensor, Tensor | None]:
-    """`n` samples on the CPU, and the labels asked for: all classes in turn if the sampler takes labels and `labelled`."""
+def temperature_options(model: LightningModule, temperature: float | None) -> dict[str, float]:
+    """The arguments by which `model.sample` is given a temperature: none if the temperature is None, the model's default.
+
+    Raises:
+        ValueError: If the temperature is not finite and above 0, or if `sample` of a model of the user's own does not take it.
+    """
+    if temperature is None:
+        return {}
+    parameters = inspect.signature(model.sample).parameters
+    if "temperature" not in parameters and not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        raise ValueError(
+            f"expected a model that is sampled at a temperature, got {type(model).__name__}, whose sample takes no temperature"
+        )
+    return {"temperature": checked_temperature(temperature)}
+
+
+def draw(
+    model: LightningModule, n: int, sampler: str, labelled: bool = True, seed: int = 0, temperature: float | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """`n` samples on the CPU, and the labels asked for: all classes in turn if the sampler takes labels and `labelled`.
+
+    The temperature is by default that of the model.
+    """
     classes = samplers_of(model)[sampler]
     asked = torch.arange(n) % classes if classes and labelled else None
-    options = {"sampler": sampler} if isinstance(model, HasSamplers) else {}
+    options = ({"sampler": sampler} if isinstance(model, HasSamplers) else {}) | temperature_options(model, temperature)
     with evaluation_mode(model):
         return model.sample(n, asked, Generator().manual_seed(seed), **options).float().cpu(), asked
 

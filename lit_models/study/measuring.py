@@ -9,40 +9,32 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from PIL import Image, ImageChops
 
-from callbacks.figures.picture import grid_picture
 from lit_models.checkpoints.files import replacing
 from lit_models.checkpoints.loading import imported, open_checkpoint
 from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
-from lit_models.evaluation.measure import (
-    SPREADS,
-    Yardstick,
-    measure_codes,
-    measure_reconstructions,
-    measure_responses,
-    seconds_per_1000_samples,
-)  # fmt: skip
+from lit_models.evaluation.measure import SPREADS, measure_codes, measure_reconstructions, measure_responses, seconds_per_1000_samples
+from lit_models.evaluation.sample_quality import key
+from lit_models.evaluation.yardstick import Values, Yardstick
 from lit_models.losses import is_binary
-from lit_models.sampling.samplers import draw, draw_about_places, samplers_of
+from lit_models.sampling.samplers import draw, draw_about_places, samplers_of, temperature_options
+from lit_models.study.columns import SPACES
+from lit_models.study.pictures import keep_figures, save_grid
 from lit_models.study.plan import Plan, System
 from lit_models.study.training import folder_of, run_in
 
-STAGE_MEASURES = ("recognisable", "fid", "density", "coverage", "control", "balance", "spread", "sharpness")
-FIGURES = {
-    "reconstructions": "reconstructions",
-    "centroids": "centroids/noise",
-    "neighbours": "neighbours",
-    "latents": "latents/p*",  # plane for codes of two numbers, pca for codes of four or more
-}  # kind of picture, and the tag of the run's figure
+STAGE_MEASURES = {
+    *("recognisable", "recognisable_gap", "control", "balance", "spread", "sharpness", "recall"),
+    *(key(name, space) for name in ("kid", "kid_error", "fid", "density", "coverage") for space in SPACES),
+}
 
 
 def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick: Yardstick, small: Yardstick, root: str) -> None:
     """Write all measures of one trained system into `measures/NAME_seed_N.json`.
 
     Args:
-        yardstick: For the final model.
-        small: For its snapshots; it has fewer images.
+        yardstick: For the final model, by test images.
+        small: For its snapshots and for its temperatures, by validation images; it has fewer images.
         root: Folder of the data.
     """
     run = run_in(folder_of(study, system, seed))
@@ -55,17 +47,19 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
     found: dict[str, Any] = {
         "system": system.name,
         "seed": seed,
+        "yardstick": yardstick.sha256,
         "trained": saved["trained"],  # up to the model that is kept
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "decoder_parameters": _decoder_parameters(model),
         "codes": measure_codes(model, images, labels, draws) | measure_reconstructions(model, yardstick),
-        "samplers": _by_sampler(study, model, system, seed, plan, yardstick),
+        **_by_sampler(study, model, system, seed, plan, yardstick),
+        "knob": measure_temperatures(model, system, plan, small) if seed == plan.seeds_of(system)[0] else [],
         "responses": measure_responses(model, yardstick),
-        "stages": [_stage(file, system, small) for file in (*sorted((run / "snapshots").glob("images_*.ckpt")), final)],
+        "stages": [measure_stage(file, system, small) for file in (*sorted((run / "snapshots").glob("images_*.ckpt")), final)],
         "last_scalars": _last_scalars(run),
     }
     if seed == plan.seeds_of(system)[0]:
-        _keep_figures(study, run, system)
+        keep_figures(study, run, system)
     write_json(measures_of(study, system, seed), found)
     shutil.rmtree(run / "snapshots", ignore_errors=True)
 
@@ -91,35 +85,67 @@ def measures_of(study: Path, system: System, seed: int) -> Path:
     return study / "measures" / f"{system.name}_seed_{seed}.json"
 
 
-def _by_sampler(
-    study: Path, model: LightningModule, system: System, seed: int, plan: Plan, yardstick: Yardstick
-) -> dict[str, dict[str, float]]:
-    """The quality of samples from each sampler of the model; the system's main sampler comes first."""
+def is_measured(study: Path, system: System, seed: int, yardstick: Yardstick) -> bool:
+    """Whether the measures are there, by this yardstick: those of another one do not compare."""
+    file = measures_of(study, system, seed)
+    return file.is_file() and json.loads(file.read_text()).get("yardstick") == yardstick.sha256
+
+
+def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, plan: Plan, yardstick: Yardstick) -> dict[str, Any]:
+    """The quality of samples from each sampler of the model, `samplers`, and the names of those that take labels, `labelled`.
+
+    The system's main sampler comes first, then the same at further temperatures, then the others.
+    """
     samplers = samplers_of(model)
-    found: dict[str, dict[str, float]] = {}
-    for name in sorted(samplers, key=lambda sampler: sampler != system.sampler):
-        drawn, asked = draw(model, plan.samples, name, seed=seed)
+    names = sorted(samplers, key=lambda sampler: sampler != system.sampler)
+    rows: list[tuple[str, str, float | None]] = [(name, name, None) for name in names]
+    rows[1:1] = [(f"{names[0]}, temperature {each:g}", names[0], each) for each in (system.temperatures if names else [])]
+    found: dict[str, Values] = {}
+    labelled = []
+    for row, name, temperature in rows:
+        drawn, asked = draw(model, yardstick.n, name, seed=seed, temperature=temperature)
         main = not found
-        found[name] = yardstick.quality(drawn, asked) | ({"sample_seconds": seconds_per_1000_samples(model, name)} if main else {})
+        found[row] = yardstick.quality(drawn, asked) | ({"sample_seconds": seconds_per_1000_samples(model, name)} if main else {})
+        labelled += [row] if asked is not None else []
         if seed == plan.seeds_of(system)[0]:
-            _save_grid(study, system, name, drawn, samplers[name], main)
+            save_grid(study, system, row, drawn, samplers[name], main)
     if isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes):
         for spread in SPREADS:
-            asked = torch.arange(plan.samples) % 10
+            asked = torch.arange(yardstick.n) % 10
             drawn = draw_about_places(model, asked, spread, torch.Generator().manual_seed(seed))
             found[f"centroids {spread:g}"] = yardstick.quality(drawn, asked)
-    return found
+            labelled.append(f"centroids {spread:g}")
+    return {"samplers": found, "labelled": labelled}
 
 
-def _stage(file: Path, system: System, yardstick: Yardstick) -> dict[str, Any]:
+def measure_temperatures(model: LightningModule, system: System, plan: Plan, yardstick: Yardstick) -> list[dict[str, float]]:
+    """Quality over the temperatures of the main sampler, on validation images; none if the model takes no temperature."""
+    samplers = samplers_of(model)
+    if not samplers or not _takes_temperature(model):
+        return []
+    sampler = system.sampler or next(iter(samplers))
+    points = []
+    for temperature in plan.temperatures_of_curve:
+        values = yardstick.distances(*draw(model, yardstick.n, sampler, temperature=temperature))
+        points.append({"temperature": temperature} | {name: values[name] for name in sorted(STAGE_MEASURES) if name in values})
+    return points
+
+
+def _takes_temperature(model: LightningModule) -> bool:
+    try:
+        return bool(temperature_options(model, 1.0))
+    except ValueError:
+        return False
+
+
+def measure_stage(file: Path, system: System, yardstick: Yardstick) -> dict[str, Any]:
     """Images seen, seconds of training, and the cheap measures of the main sampler, at one stage of the training."""
     model, saved = open_checkpoint(file)
     samplers = samplers_of(model)
     # Until the prior of a VQ-VAE has begun to learn, it cannot be sampled; the model's default stands in for it.
     sampler = system.sampler if system.sampler in samplers else next(iter(samplers))
-    drawn, asked = draw(model, yardstick.n, sampler)
-    quality = yardstick.quality(drawn, asked, kid_subsets=0)
-    return saved["trained"] | {"values": {name: quality[name] for name in STAGE_MEASURES if name in quality}}
+    quality = yardstick.distances(*draw(model, yardstick.n, sampler))
+    return saved["trained"] | {"values": {name: value for name, value in quality.items() if name in STAGE_MEASURES}}
 
 
 def _decoder_parameters(model: LightningModule) -> int | None:
@@ -138,35 +164,6 @@ def _last_scalars(run: Path) -> dict[str, float]:
         for row in csv.DictReader(stream):
             newest |= {name: float(value) for name, value in row.items() if value and name not in ("step", "epoch")}
     return newest
-
-
-def _save_grid(study: Path, system: System, sampler: str, drawn: torch.Tensor, classes: int | None, main: bool) -> None:
-    """A picture of the first samples: one row per class if the sampler takes labels, 8 x 8 otherwise."""
-    images = drawn[:64]
-    if classes:  # they were asked for in turn
-        images = drawn[: 8 * classes].view(8, classes, 1, 28, 28).transpose(0, 1).reshape(8 * classes, 1, 28, 28)
-    kind = "samples" if main else "other_samples"
-    rows = [str(label) for label in range(classes or 0)]
-    picture = Image.fromarray(grid_picture(images, 8, f"{system.title}, {sampler}", rows=rows))
-    file = study / "pictures" / f"{system.name}__{kind}__{sampler.replace(' ', '_')}.png"
-    _save(picture, file)
-
-
-def _keep_figures(study: Path, run: Path, system: System) -> None:
-    """Copy the last picture of each figure of the run."""
-    for kind, tag in FIGURES.items():
-        epochs = sorted((run / "figures").glob(f"{tag}/epoch_*.png"))
-        if epochs:
-            _save(Image.open(epochs[-1]), study / "pictures" / f"{system.name}__{kind}__.png")
-
-
-def _save(picture: Image.Image, file: Path) -> None:
-    """Save a picture with few colours, because the page has many pictures: 16 greys are enough for digits, 64 colours for plots."""
-    red, green, blue = picture.convert("RGB").split()
-    coloured = any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
-    small = picture.convert("RGB").quantize(64) if coloured else picture.convert("L").quantize(16)
-    with replacing(file) as part:
-        small.save(part, format="png", optimize=True)
 
 
 def write_json(file: Path, content: Any) -> None:

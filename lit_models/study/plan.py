@@ -15,6 +15,7 @@ class System:
         config: Names of configs, as `lightning fit --config` takes them.
         options: Further arguments of `lightning fit`.
         sampler: The sampler of the system's main row; by default the model's own default.
+        temperatures: Further rows for the main sampler, at these temperatures.
         seeds: Seeds of this system; by default those of the plan.
         note: A remark for readers of the page.
     """
@@ -24,6 +25,7 @@ class System:
     config: list[str]
     options: list[str] = field(default_factory=list)
     sampler: str | None = None
+    temperatures: list[float] = field(default_factory=list)
     seeds: list[int] | None = None
     note: str = ""
 
@@ -33,7 +35,7 @@ class Measure:
     """A number that a claim depends on, and its threshold.
 
     Args:
-        value: An expression of `lit_models.study.claims`.
+        value: An expression of `lit_models.study.expressions`.
         compare, to: `<=` or `>=`, and a number. If both are absent, the value is shown only.
     """
 
@@ -66,7 +68,8 @@ class Plan:
     at_images: list[int] = field(default_factory=list)
     samples_at_images: int = 2_000
     draws: int = 5_000
-    features: str = "judge"
+    temperatures_of_curve: list[float] = field(default_factory=lambda: [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15])
+    features: str = "own"
     judge: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decided: bool = True
@@ -104,8 +107,8 @@ def read_plan(file: Path) -> Plan:
                     f"expected compare: '<=' or '>=' with to: NUMBER, or neither, in claim {claim.number} in {file}\n"
                     f"got compare: {measure.compare} and to: {measure.to} for {measure.what!r}"
                 )
-    if content.get("features", "judge") not in ("judge", "inception"):
-        raise ValueError(f"expected features: judge or inception in {file}\ngot {content['features']}")
+    if content.get("features", "own") not in ("own", "inception"):
+        raise ValueError(f"expected features: own or inception in {file}\ngot {content['features']}")
     return _build(Plan, content | {"systems": systems, "claims": claims}, str(file))
 
 

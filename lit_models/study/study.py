@@ -4,16 +4,17 @@ import datetime
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 from datamodules import MNISTDataModule
 from datamodules.sources import data_root
 from lit_models.checkpoints.loading import open_checkpoint
 from lit_models.contracts import HasImages
-from lit_models.evaluation.judge import Judge, controls, judge_of, known_images, load_judge, make_judge, save_judge
-from lit_models.evaluation.measure import Yardstick
+from lit_models.evaluation.features import spaces_of
+from lit_models.evaluation.judge import Judge, judge_of, known_images, load_judge, make_judge, save_judge
+from lit_models.evaluation.yardstick import Yardstick
+from lit_models.study.control_rows import control_rows
 from lit_models.study.machine import machine
-from lit_models.study.measuring import measure_system, measures_of
+from lit_models.study.measuring import is_measured, measure_system
 from lit_models.study.plan import Plan, System
 from lit_models.study.results import about, write_results
 from lit_models.study.training import Failed, folder_of, run_in, train, trained
@@ -32,19 +33,18 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int
     data = MNISTDataModule(plan.dataset, root=root).whole()  # type: ignore[arg-type]
     study.mkdir(parents=True, exist_ok=True)
     judge, recipe = _judge(plan, study, data, root)
-    yardstick, small = (
-        Yardstick(data, judge, n, plan.features == "inception" and n == plan.samples) for n in (plan.samples, plan.samples_at_images)
-    )
-    description = about(plan, machine(), judge.sha256 if judge else None, recipe)
-    rows = _controls(yardstick)
+    spaces = spaces_of(plan.dataset, data.images("train")[0])
+    small = Yardstick(data, judge, spaces, plan.samples_at_images, "val")
+    yardstick = Yardstick(data, judge, spaces, plan.samples, "test", plan.features == "inception")  # of the last measurement alone
+    description = about(plan, machine(), yardstick, small, recipe)
+    rows = control_rows(study, yardstick)
     chosen = [system for system in plan.systems.values() if not only or system.name in only]
     every = [(system, seed) for system in chosen for seed in plan.seeds_of(system)]
     todo = sorted(every, key=lambda each: plan.seeds_of(each[0]).index(each[1]))  # the first seed of all systems, then the others
     began, failed = time.monotonic(), 0
-    done_before = sum(measures_of(study, system, seed).is_file() for system, seed in todo)
+    done_before = sum(is_measured(study, system, seed, yardstick) for system, seed in todo)
     for number, (system, seed) in enumerate(todo, 1):
-        file = measures_of(study, system, seed)
-        if file.is_file() and trained(folder_of(study, system, seed), system, plan):
+        if is_measured(study, system, seed, yardstick) and trained(folder_of(study, system, seed), system, plan):
             continue
         print(f"[{number}/{len(todo)}] {system.name}, seed {seed}: {_time_left(began, number - 1 - done_before, len(todo))}", flush=True)
         error = folder_of(study, system, seed) / "error.txt"
@@ -103,12 +103,3 @@ def _checkpoint(study: Path, system: System, seed: int) -> Path:
     if run is None:
         raise ValueError(f"expected a run of {system.name} in {study}\nfound none")
     return run / "checkpoints" / "best.ckpt"
-
-
-def _controls(yardstick: Yardstick) -> list[dict[str, Any]]:
-    """Rows of the table that belong to no model: real images, and images made from them that are no digits."""
-    if yardstick.judge is None:
-        return []
-    spoilt = controls(yardstick.judge, yardstick.test, yardstick.labels)
-    rows = [{"name": f"{yardstick.n} training images (real against real)", "values": yardstick.floor()}]
-    return rows + [{"name": name, "values": {"recognisable": share}} for name, share in spoilt.items()]

@@ -84,7 +84,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "test": lambda file: ["test", file],
     "predict": lambda file: ["predict", file],
     "sample": lambda file: ["sample", file],
-    "judge": lambda file: ["judge", file, file, "--dataset=digits", "--output=judge.pt"],
+    "judge": lambda file: ["judge", "--make", file, file, "--dataset=digits", "--output=judge.pt"],
 }
 
 

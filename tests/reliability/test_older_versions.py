@@ -47,7 +47,7 @@ def test_an_older_run_is_sampled_tested_and_encoded(old: tuple[str, Path], light
     assert np.load("s.npz")["images"].shape == (10, 28, 28)
     assert lightning("predict", run, "--output", "codes.npz") == 0
     assert lightning("test", run, "--samples", 100) == 0
-    assert "on the 200 test images of digits" in capsys.readouterr().out
+    assert "validation images of digits" in capsys.readouterr().out
     model = load(run)
     assert model.sample(4, sampler=model.default_sampler).shape == (4, 1, 28, 28)
 

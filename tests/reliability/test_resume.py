@@ -37,6 +37,18 @@ def test_a_run_resumed_after_a_signal_equals_the_uninterrupted_run(model: str, s
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
+@pytest.mark.parametrize("step", [3, 8])
+def test_a_binarised_run_of_the_vqvae_resumed_in_either_phase_equals_the_uninterrupted_run(step: int, fit, stop_at, tmp_path: Path) -> None:
+    """Its loss depends on whether images are binary, which the resumed process finds out again."""
+    binarised = ["--trainer.max_epochs=3", "--data.init_args.binarize=dynamic", *OFTEN]
+    assert fit("vqvae", *binarised) == 0
+    with pytest.raises(SystemExit):
+        fit("vqvae", *binarised, *stop_at(step))
+    assert fit("vqvae", *binarised, "--ckpt_path=last") == 0
+    runs = tmp_path / "logs" / "vqvae" / "digits"
+    assert_same_run(runs / "version_0", runs / "version_1")
+
+
 def test_last_is_the_last_model_if_another_is_the_best(fit, tmp_path: Path) -> None:
     fit("ae", "--trainer.max_epochs=3", "--checkpoint.mode=max")  # the loss falls, so the first epoch has the highest one
     folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
