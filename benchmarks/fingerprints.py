@@ -25,7 +25,20 @@ LENGTH = ["--model.lr_steps", str(STEPS)]
 PHASES = ["--model.autoencoder_steps", str(STEPS // 2), "--model.prior_steps", str(STEPS // 2)]
 RUNS = {
     **{
-        name: LENGTH for name in ("ae", "anchored", "classifier", "gan", "gan_conditional", "vae_gan", "pca_ae", "pca_vae", "vae", "vae_2d")
+        name: LENGTH
+        for name in (
+            "ae",
+            "anchored",
+            "classifier",
+            "gan",
+            "gan_conditional",
+            "vae_gan",
+            "pca_ae",
+            "pca_vae",
+            "vae",
+            "vae_2d",
+            "vae_conditional",
+        )
     },
     "vqvae": PHASES,
     "vae+binarized": LENGTH,
@@ -34,6 +47,8 @@ RUNS = {
     "vae_2d+no_kl": LENGTH,
     "vae_2d+no_reconstruction": LENGTH,
     "classifier+second": LENGTH,
+    "classifier+clean": LENGTH,
+    "classifier+clean+dense": LENGTH,
     "vae+fast": LENGTH,
     "vae+cpu": LENGTH,
     "vae+ddp": [*LENGTH, "--trainer.accelerator", "cpu"],

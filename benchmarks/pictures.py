@@ -16,6 +16,7 @@ from lit_models.command import main as lightning
 FIGURES = {  # run: {picture: tag of the figure}
     "ae": {"ae_normal": "samples/normal", "ae_gaussian": "samples/gaussian", "ae_gmm": "samples/gmm", "ae_centroids": "centroids/noise"},
     "vae": {"vae_samples": "samples/grid", "vae_centroids": "centroids/noise"},
+    "vae_conditional": {},
     "vae_2d": {"vae_2d_latents": "latents/plane", "vae_2d_manifold": "traversal/manifold"},
     "vae_2d+no_kl": {"vae_2d_no_kl": "latents/plane"},
     "vae_2d+no_reconstruction": {"vae_2d_no_reconstruction": "latents/plane"},
@@ -35,7 +36,7 @@ FIGURES = {  # run: {picture: tag of the figure}
     "pca_ae": {"pca_ae_samples": "samples/grid", "pca_ae_axes": "traversal/axes"},
     "pca_vae": {"pca_vae_samples": "samples/grid"},
 }
-ROWS = ["ae", "vae_2d", "gan", "gan_conditional", "vae_gan", "anchored", "anchored+matched", "pca_ae", "pca_vae"]
+ROWS = ["ae", "vae_conditional", "vae_2d", "gan", "gan_conditional", "vae_gan", "anchored", "anchored+matched", "pca_ae", "pca_vae"]
 
 
 def main() -> None:

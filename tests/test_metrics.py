@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from torch.distributions import MultivariateNormal
 
 from lit_models.evaluation import Neighbourhoods, importance_sampled_nats
+from lit_models.evaluation.neighbourhoods import radii
 from lit_models.vae import VAE
 
 
@@ -132,3 +133,13 @@ def test_grey_images_have_no_likelihood_under_bernoulli_pixels() -> None:
     with pytest.raises(ValueError, match="expected images of 0 and 1, got grey ones"):
         VAE(channels=16).log_weights(torch.full((2, 1, 28, 28), 0.5), 1)
     assert math.isfinite(VAE(channels=16, likelihood="gaussian").log_weights(torch.full((2, 1, 28, 28), 0.5), 1).sum())
+
+
+def test_known_radii_of_real_images_give_the_same() -> None:
+    torch.manual_seed(0)
+    real, drawn = torch.randn(60, 4), torch.randn(50, 4)
+    metric = Neighbourhoods(5, recall=False, real_radii=radii(real.double(), 5))
+    metric.update(real, real=True)
+    metric.update(drawn, real=False)
+    whole = neighbourhoods(real, drawn)
+    assert {name: float(value) for name, value in metric.compute().items()} == {name: whole[name] for name in ("density", "coverage")}

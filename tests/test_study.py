@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ import torch
 import yaml
 
 from datamodules import MNISTDataModule
-from lit_models.study.measuring import data_of_run
-from lit_models.study.plan import read_plan
-from lit_models.study.results import COLUMNS
+from lit_models.study.columns import COLUMNS, columns_of
+from lit_models.study.measuring import data_of_run, is_measured, measures_of
+from lit_models.study.plan import System, read_plan
 from lit_models.training import configs
 
 HALF_A_THRESHOLD = {"what": "a", "value": "b", "to": 1}
@@ -97,6 +98,26 @@ def test_the_data_of_a_run_is_ours_and_has_the_images_of_the_run() -> None:
         data_of_run(saved | {"MNISTDataModule": data.state_dict() | {"images_sha256": "0" * 64}}, "data")
 
 
+def test_the_columns_are_those_of_the_spaces_that_a_study_has() -> None:
+    assert [column for column in COLUMNS if column.key != "fid_inception"] == columns_of(["first", "second", "untrained"], False)
+    headline = [column.key for column in COLUMNS if column.group == "headline"]
+    judged = ["cas", "recognisable_gap", "nearer_to_training", "control"]
+    assert headline == ["coverage", "kid", "kid_second", "kid_untrained", *judged]
+    digits = columns_of(["untrained"], True)
+    assert [column.key for column in digits if column.group == "headline"] == ["coverage_untrained", "kid_untrained", *judged]
+    assert "fid_inception" in {column.key for column in digits}
+    assert {column.better for column in COLUMNS if column.key in ("recognisable", "nearer_to_training")} == {None}
+
+
+def test_measures_by_another_yardstick_are_made_again(tmp_path: Path) -> None:
+    system, yardstick = System("ae", "AE", ["ae"]), SimpleNamespace(sha256="new")
+    file = measures_of(tmp_path, system, 0)
+    file.parent.mkdir()
+    for content, expected in (({"yardstick": "new"}, True), ({"yardstick": "old"}, False), ({}, False)):
+        file.write_text(json.dumps(content))
+        assert is_measured(tmp_path, system, 0, yardstick) == expected
+
+
 def cut_after_an_epoch(*words: str, cwd: Path) -> None:
     """Start the command and kill it, and the training that it has started, when there is a checkpoint."""
     study = subprocess.Popen([Path(sys.executable).parent / "lightning", *words], cwd=cwd, start_new_session=True)
@@ -114,8 +135,9 @@ def test_a_study_is_cut_resumes_and_outlives_a_model_that_fails(lightning, tmp_p
     small = ["--model.channels=16"]
     content = {
         "dataset": "digits", "samples": 200, "samples_at_images": 100, "at_images": [500], "decided": False,
+        "temperatures_of_curve": [0.5, 1.0],
         "systems": {
-            "ae": {"title": "AE", "config": ["ae", "fast"], "options": small},
+            "ae": {"title": "AE", "config": ["ae", "fast"], "options": small, "sampler": "gmm", "temperatures": [0.7]},
             "broken": {"title": "broken <model>", "config": ["ae", "fast"], "options": ["--model.latent_dim=-1"]},
         },
         "claims": [{"number": 1, "text": "errors are small", "measures": [{"what": "error", "value": "ae.mse", "compare": "<=", "to": 1}]}],
@@ -136,13 +158,27 @@ def test_a_study_is_cut_resumes_and_outlives_a_model_that_fails(lightning, tmp_p
     assert "-1" in rows["broken"]["error"]
     assert 0 < rows["ae"]["values"]["mse"]["mean"] < 0.2
     assert "recognisable" not in rows["ae"]["values"]
+    cell = rows["ae"]["values"]["kid_untrained"]
+    assert cell["interval"] > 0
+    own = [row for row in results["rows"] if row["system"] == "ae"]
+    assert [row["sampler"] for row in own][:2] == ["gmm", "gmm, temperature 0.7"]
+    assert own[0]["values"]["kid_untrained"]["mean"] != own[1]["values"]["kid_untrained"]["mean"]
+    labelled = {row["sampler"] for row in own if row["labelled"]}
+    assert labelled == {row["sampler"] for row in own if "cas" in row["values"]}
+    assert labelled == {"class_gaussian", "class_gmm", "centroids 0.25", "centroids 0.5", "centroids 1"}
+    assert [point["temperature"] for point in results["knobs"][0]["points"]] == [0.5, 1.0]
+    splits = {name: used["split"] for name, used in results["study"]["splits"].items()}
+    assert splits == {"last measurement": "test", "snapshots and temperatures": "val"}
+    assert len(results["study"]["yardstick"]["sha256"]) == 64
     assert [stage["images"] for stage in results["stages"]] == [500, 2000], "a snapshot, and the model that is kept"
     assert 0 < results["stages"][0]["seconds"] < rows["ae"]["values"]["seconds"]["mean"]
     assert results["claims"][0]["why"] == "not decided on digits"
     assert {picture["kind"] for picture in results["pictures"]} >= {"samples", "reconstructions", "centroids", "latents"}
     with (tmp_path / "study" / "results.csv").open(newline="") as stream:
         table = list(csv.DictReader(stream))
-    assert {"system", "sampler", "mse", *(column.key for column in COLUMNS)} - {"fid_inception"} <= set(table[0])
+    assert {"system", "sampler", "mse", "kid_untrained_interval", *(column.key for column in columns_of(["untrained"], False))} <= set(
+        table[0]
+    )
     assert "broken &lt;model&gt;" in (tmp_path / "study" / "index.html").read_text()
     assert lightning("study", "--config", "plan.yaml", "--only", "vae") == 2
     assert "--only expected systems of the study: ae, broken" in capsys.readouterr().err

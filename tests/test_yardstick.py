@@ -221,6 +221,25 @@ def test_a_yardstick_of_validation_images_never_asks_for_test_images() -> None:
 
 
 @needs_mnist
+def test_the_real_images_are_drawn_from_all_test_images() -> None:
+    """The first half of MNIST's test images is by other writers than the second: a prefix would be far from the training images."""
+    data = MNISTDataModule("mnist", root=str(mnist_root())).whole()
+    chosen = yardstick_of("mnist", data, 2000, "test")
+
+    def distance(real: Tensor) -> tuple[float, float]:
+        metric = KernelDistance()
+        metric.update(chosen.spaces.features("untrained", real), real=True)
+        metric.update(chosen.spaces.features("untrained", chosen.held_out[:2000]), real=False)
+        values = metric.compute()
+        return float(values["kid"]), float(values["kid_error"])
+
+    kid, error = distance(chosen.real)
+    assert abs(kid) < 4 * error
+    prefix, error = distance(data.images("test")[0][:2000])
+    assert prefix > 4 * error, "the control"
+
+
+@needs_mnist
 def test_real_images_get_the_values_that_real_images_should_have() -> None:
     chosen = yardstick("mnist")
     found = chosen.floor(2000)

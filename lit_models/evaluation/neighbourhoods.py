@@ -33,6 +33,7 @@ class Neighbourhoods(Metric):
     Args:
         k: Number of neighbours; 5 is usual.
         recall: Whether precision and recall are computed next to density and coverage; recall needs the distances between all samples.
+        real_radii: `radii` of the real images, (N,), where they are known from an earlier measurement with the same images.
     Raises:
         ValueError: In `compute`, if a kind has at most k points.
     """
@@ -41,9 +42,9 @@ class Neighbourhoods(Metric):
     real: list[Tensor]
     drawn: list[Tensor]
 
-    def __init__(self, k: int = 5, recall: bool = True) -> None:
+    def __init__(self, k: int = 5, recall: bool = True, real_radii: Tensor | None = None) -> None:
         super().__init__()
-        self.k, self.recall = k, recall
+        self.k, self.recall, self.real_radii = k, recall, real_radii
         self.add_state("real", default=[], dist_reduce_fx="cat")
         self.add_state("drawn", default=[], dist_reduce_fx="cat")
 
@@ -56,7 +57,7 @@ class Neighbourhoods(Metric):
             if (n := sum(map(len, parts))) <= self.k:
                 raise ValueError(f"neighbours of {name} with k={self.k} expected {self.k + 1} of them at least, got {n}")
         real, drawn = (dim_zero_cat(parts).double() for parts in kinds.values())
-        real_radii = radii(real, self.k)
+        real_radii = radii(real, self.k) if self.real_radii is None else self.real_radii
         drawn_radii = radii(drawn, self.k) if self.recall else None
         real_balls = torch.zeros(len(drawn), device=real.device)  # the number of balls that each sample lies in
         covered, recalled = [], []

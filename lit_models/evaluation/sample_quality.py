@@ -71,15 +71,16 @@ class SampleQuality(Metric):
     Args:
         widths: The width of each space of features, by its name.
         k: Number of neighbours.
+        real_radii: Radii of the real images in each space, where they are known (`Neighbourhoods`).
     """
 
     full_state_update = False
 
-    def __init__(self, widths: Mapping[str, int], k: int = 5) -> None:
+    def __init__(self, widths: Mapping[str, int], k: int = 5, real_radii: Mapping[str, Tensor] | None = None) -> None:
         super().__init__()
         self.distances = nn.ModuleDict({space: frechet_distance(width) for space, width in widths.items()})
         self.kernels = nn.ModuleDict({space: KernelDistance() for space in widths})
-        self.near = nn.ModuleDict({space: Neighbourhoods(k, recall=space == FIRST) for space in widths})
+        self.near = nn.ModuleDict({space: Neighbourhoods(k, space == FIRST, (real_radii or {}).get(space)) for space in widths})
         for kind in ("real", "drawn"):
             for name in ("n", "sharp", "judged", "recognisable", "right", "asked"):
                 self.add_state(f"{kind}_{name}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")

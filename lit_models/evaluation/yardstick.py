@@ -27,14 +27,16 @@ from lit_models.evaluation.features import Spaces, held_out, spaces_of
 from lit_models.evaluation.judge import Judge, judge_of
 from lit_models.evaluation.judge_output import JudgeOutput
 from lit_models.evaluation.memorisation import nearer_to_training, nearest
+from lit_models.evaluation.neighbourhoods import radii
 from lit_models.evaluation.sample_quality import SampleQuality, key
 
 SplitName = Literal["val", "test"]
 Values = dict[str, float]
+NEIGHBOURS = 5  # of density and coverage
 
 
 class Yardstick:
-    """The first `n` images of a split of a data set, its spaces of features, and its judge (None if it has none).
+    """`n` images of a split of a data set, in a fixed random order, its spaces of features, and its judge (None if it has none).
 
     Args:
         data: The whole data set, set up (`lit_models.contracts.HasWholeData`).
@@ -46,8 +48,11 @@ class Yardstick:
         self, data: HasImages, judge: Judge | None, spaces: Spaces, n: int = 10_000, split: SplitName = "val", inception: bool = False
     ) -> None:
         self.judge, self.spaces, self.split, self.inception = judge, spaces, split, inception
-        self.real, self.labels = (part[:n] for part in data.images(split))
-        self.n = len(self.real)
+        real, real_labels = data.images(split)
+        rows = torch.randperm(len(real), generator=Generator().manual_seed(0))[:n]  # the first test images of MNIST are by other writers
+        self.real, self.labels = real[rows], real_labels[rows]
+        self.n = len(rows)
+        self._radii: dict[int, dict[str, Tensor]] = {}
         images, labels = data.images("train")
         kept = len(images) - held_out(len(images))
         self.training = images[:kept]
@@ -78,10 +83,16 @@ class Yardstick:
         """Median distance of real images to the nearest training image, over 1,000."""
         return float(nearest(self.real[:1000], self.training).median())
 
+    def _real_radii(self, n: int) -> dict[str, Tensor]:
+        """Radii of the neighbourhoods of the first `n` real images: they are the same for all samples."""
+        if n not in self._radii:
+            self._radii[n] = {space: radii(found[:n].double(), NEIGHBOURS) for space, found in self.real_features.items()}
+        return self._radii[n]
+
     def distances(self, images: Tensor, asked: Tensor | None = None) -> Values:
         """`SampleQuality` of images (N, 1, 28, 28) next to as many real images, in all spaces."""
         n = len(images)
-        metric = SampleQuality(self.spaces.widths)
+        metric = SampleQuality(self.spaces.widths, NEIGHBOURS, self._real_radii(n))
         real_output = None if self.real_output is None else self.real_output.rows(slice(n))
         metric.update(self.real[:n], {name: found[:n] for name, found in self.real_features.items()}, real_output, real=True)
         metric.update(images, self.spaces(images), None if self.judge is None else self.judge.assess(images), real=False, asked=asked)
