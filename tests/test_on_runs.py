@@ -208,8 +208,11 @@ def test_the_headlines_of_a_test_stand_beside_the_hyperparameters(fit, lightning
     printed = next(float(line.split()[1]) for line in said.splitlines() if line.startswith("val/mse"))
     assert board.Scalars("final/mse")[-1].value == pytest.approx(printed, rel=1e-3)
     session = board.SummaryMetadata("_hparams_/experiment")
-    assert b"val/mse" in session.plugin_data.content
-    assert b"val/recognisable" in session.plugin_data.content
+    for name in (b"final/mse", b"final/kid_untrained", b"test/mse", b"test/coverage"):
+        assert name in session.plugin_data.content
+    assert lightning("test", run, "--samples", 100, "--split", "test") == 0
+    assert "test/mse" in capsys.readouterr().out
+    assert EventAccumulator(str(run)).Reload().Scalars("test/mse")
     assert lightning("test", run, "--samples", 5) == 2
     assert "--samples expected at least 100, or 0" in capsys.readouterr().err
 
@@ -236,7 +239,7 @@ def test_samples_are_measured_beside_real_images(fit, lightning, tmp_path: Path,
         "val/reconstruction_recognisable",
     } <= lines.keys()
     assert "200 samples (sampler gaussian)" in said
-    assert float(lines["val/nearer_to_training"][3]) == pytest.approx(0.5, abs=0.15), "of real images"
+    assert float(lines["val/nearer_to_training"][3]) == pytest.approx(0.5, abs=0.2), "of real images"
     assert "noise at centroids, sigma in class spreads" in said
     assert lightning("test", run, "--sampler", "flow", "--samples", 100, "--root", mnist_root()) == 2
     assert "--sampler expected one of gaussian, normal" in capsys.readouterr().err

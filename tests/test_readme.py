@@ -27,7 +27,7 @@ def block(language: str, number: int = 0) -> str:
 
 
 def test_the_model_of_the_readme_trains_and_is_sampled(lightning, tmp_path: Path) -> None:
-    (tmp_path / "mymodel.py").write_text(block("python", 1))
+    (tmp_path / "mymodel.py").write_text(block("python", 2))
     (tmp_path / "linear.yaml").write_text(block("yaml"))
     assert lightning("fit", "--config", "linear.yaml", *DIGITS) == 0
     run = tmp_path / "logs" / "linear" / "digits"
@@ -35,6 +35,15 @@ def test_the_model_of_the_readme_trains_and_is_sampled(lightning, tmp_path: Path
     assert lightning("sample", run, "--import", "mymodel", "--noise", 0.5, "--output", "samples.png") == 0
     assert lightning("test", run, "--import", "mymodel", "--samples", 0) == 0
     sys.modules.pop("mymodel")
+
+
+@needs_mnist
+def test_the_metric_of_the_readme_measures_given_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MNIST_ROOT", str(mnist_root()))
+    images, labels = MNISTDataModule("mnist").whole().images("val")
+    told: dict[str, Any] = {"images": images[:300], "labels": labels[:300]}
+    exec(block("python", 1), told)
+    assert {"kid", "coverage", "cas", "nearer_to_training"} <= told["measures"].keys()
 
 
 def test_every_file_the_readme_names_is_there() -> None:

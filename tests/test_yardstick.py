@@ -12,10 +12,9 @@ from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
 
 from datamodules import MNISTDataModule
 from lit_models.checkpoints.atomic_io import read_checkpoint
-from lit_models.evaluation import JudgeSamples, KernelDistance, Yardstick, classification_score, yardstick_of
+from lit_models.evaluation import JudgeSamples, KernelDistance, Yardstick, yardstick_of
 from lit_models.evaluation.distortions import DISTORTIONS
 from lit_models.evaluation.features import SHIPPED, RandomConvolutions, Spaces, held_out, spaces_of
-from lit_models.evaluation.memorisation import nearer_to_training, nearest
 from lit_models.evaluation.sample_quality import frechet_distance
 
 # What a space sees at less than two floors: the weakest strength of these distortions, with 2,000 images.
@@ -154,39 +153,6 @@ def test_features_have_zero_mean_and_unit_variance_over_real_images() -> None:
 def test_networks_of_another_data_set_are_refused() -> None:
     with pytest.raises(ValueError, match="expected networks for digits, got those for mnist"):
         spaces_of("digits", torch.rand(10, 1, 28, 28), SHIPPED / "mnist.pt")
-
-
-def test_the_nearest_distance_is_that_of_all_pairs() -> None:
-    torch.manual_seed(0)
-    images, others = torch.rand(7, 1, 28, 28), torch.rand(23, 1, 28, 28)
-    expected = torch.stack([(image - others).flatten(1).norm(dim=1).min() for image in images])
-    torch.testing.assert_close(nearest(images, others), expected)
-
-
-def test_new_images_are_as_near_to_training_as_to_held_out_images_and_copies_are_not() -> None:
-    """Whatever the numbers of training and held-out images are."""
-    torch.manual_seed(0)
-    training, unseen, new = torch.rand(2000, 1, 2, 2), torch.rand(300, 1, 2, 2), torch.rand(4000, 1, 2, 2)
-    share = nearer_to_training(nearest(new, training), nearest(new, unseen), 2000, 300)
-    assert share == pytest.approx(0.5, abs=0.03)
-    copies = training[torch.arange(500)]
-    assert nearer_to_training(nearest(copies, training), nearest(copies, unseen), 2000, 300) > 0.99
-    half = torch.cat([copies, new[:500]])
-    assert 0.55 < nearer_to_training(nearest(half, training), nearest(half, unseen), 2000, 300) < 0.95
-
-
-def test_the_classification_score_is_high_for_real_images_and_chance_for_wrong_labels() -> None:
-    images, labels = MNISTDataModule("digits").whole().images("train")
-    state = torch.get_rng_state()
-    train, held = slice(0, 1000), slice(1000, None)
-    real = classification_score(images[train], labels[train], images[held], labels[held])
-    assert real > 0.93
-    assert real == classification_score(images[train], labels[train], images[held], labels[held])
-    shuffled = labels[train][torch.randperm(1000, generator=Generator().manual_seed(0))]
-    assert classification_score(images[train], shuffled, images[held], labels[held]) < 0.3
-    means = torch.stack([images[labels == label].mean(dim=0) for label in range(10)])[labels[train]]
-    assert classification_score(means, labels[train], images[held], labels[held]) < real - 0.05, "one image per class does not vary"
-    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_the_metric_gives_what_the_yardstick_gives_and_keeps_it_out_of_checkpoints() -> None:

@@ -51,6 +51,7 @@ class Yardstick:
         real, real_labels = data.images(split)
         rows = torch.randperm(len(real), generator=Generator().manual_seed(0))[:n]  # the first test images of MNIST are by other writers
         self.real, self.labels = real[rows], real_labels[rows]
+        self.unseen = real  # all of the split, because few images would make `nearer_to_training` noisy
         self.n = len(rows)
         self._radii: dict[int, dict[str, Tensor]] = {}
         images, labels = data.images("train")
@@ -106,9 +107,9 @@ class Yardstick:
         - `novelty`: median distance of 1,000 images to the nearest training image, in units of that of real images (NaN if these
           are copies themselves).
         """
-        to_training, to_real = nearest(images, self.training), nearest(images, self.real)
+        to_training, to_unseen = nearest(images, self.training), nearest(images, self.unseen)
         found = self.distances(images, asked) | {
-            "nearer_to_training": nearer_to_training(to_training, to_real, len(self.training), self.n),
+            "nearer_to_training": nearer_to_training(to_training, to_unseen, len(self.training), len(self.unseen)),
             "novelty": float(to_training[:1000].median()) / self.real_to_training if self.real_to_training else math.nan,
         }
         if asked is not None:
