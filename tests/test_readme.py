@@ -136,6 +136,20 @@ def test_the_readmes_tables_of_systems_are_those_of_the_committed_measurement() 
     assert found["split"] == "test"
 
 
+def test_the_readmes_table_of_peers_is_what_the_command_wrote() -> None:
+    for peer, name in (("pythae_vae", "pythae's VAE"), ("cgan", "PyTorch-GAN's conditional GAN")):
+        found = json.loads(SYSTEMS.with_name(f"{peer}.json").read_text())
+        assert found["yardstick"] == json.loads(SYSTEMS.read_text())["yardstick"]
+        assert found["n"] == 10_000
+        measures = found["measures"]
+        assert (
+            row_of(name, measures | {"cas": measures.get("cas", math.nan), "control": measures.get("control", math.nan)}, True).replace(
+                "nan", ""
+            )
+            in README
+        )
+
+
 @needs_mnist
 def test_the_committed_measurements_are_of_the_yardstick_that_is_shipped() -> None:
     yardstick = yardstick_of("mnist", MNISTDataModule("mnist", root=str(mnist_root())).whole(), 100)
