@@ -57,10 +57,10 @@ def controls(yardstick: Yardstick, file: Path) -> None:
         "floor": yardstick.distances(yardstick.held_out[:n]),
     }
     found["distortions"] = {}
-    for name, distortion in DISTORTIONS.items():
-        rows = [yardstick.distances(yardstick.distorted(name, strength, n)) for strength in distortion.strengths]
-        found["distortions"][name] = {f"{strength:g}": row for strength, row in zip(distortion.strengths, rows, strict=True)}
-        print(name, *(f"{row['kid']:.2f}" for row in rows), flush=True)
+    for name in DISTORTIONS:
+        rows = yardstick.controls([name], n)[name]
+        found["distortions"][name] = {f"{strength:g}": row for strength, row in rows.items()}
+        print(name, *(f"{row['kid']:.2f}" for row in rows.values()), flush=True)
     file.write_text(json.dumps(found, indent=1))
     figure, axes = plt.subplots(3, 4, figsize=(12, 7), sharey=True, layout="constrained")
     for axis, (name, rows) in zip(axes.flat, found["distortions"].items(), strict=True):

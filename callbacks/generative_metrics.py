@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from callbacks.observer import Observer
 from lit_models.contracts import CanSample, HasWholeData
-from lit_models.evaluation.features import Spaces, shipped_spaces, spaces_of
+from lit_models.evaluation.features import RandomConvolutions, Spaces, shipped_spaces, spaces_of
 from lit_models.evaluation.judge import Judge, known_images, load_judge, shipped_judge
 from lit_models.evaluation.sample_quality import SampleQuality
 from lit_models.training.fixed_images import data_name, fixed_images
@@ -76,7 +76,7 @@ class GenerativeMetrics(Observer):
 
     def _measure(self, images: Tensor, samples: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         if self.spaces is None:
-            self.spaces = spaces_of("", images).to(samples.device)
+            self.spaces = Spaces({"untrained": RandomConvolutions()}, images).to(samples.device)
         asked = None if labels is None else labels.to(samples.device)
         quality = SampleQuality(self.spaces.widths).to(samples.device)
         quality.compute_on_each_process()

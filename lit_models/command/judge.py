@@ -129,7 +129,7 @@ def _report(given: Namespace) -> int:
     print(f"{'':30} {'strengths':>16}" + "".join(f"{space:>26}" for space in yardstick.spaces.widths))
     print(f"{'floor, KID x 1000':47}" + "".join(f"{floor_of_kid(real, space):26.3f}" for space in yardstick.spaces.widths))
     for name, distortion in DISTORTIONS.items():
-        found = [yardstick.distances(yardstick.distorted(name, strength, n)) for strength in distortion.strengths]
+        found = yardstick.controls([name], n)[name].values()
         cells = [
             " ".join(f"{values[key('kid', space)] / floor_of_kid(real, space):8.1f}" for values in found)
             for space in yardstick.spaces.widths

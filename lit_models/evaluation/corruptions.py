@@ -76,10 +76,20 @@ def torn(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
 
 def warped(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:
     """Bent by a smooth random field of about nine pixels."""
-    field = interpolate(torch.randn(len(images), 2, 4, 4, generator=generator), size=28, mode="bicubic", align_corners=True)
+    return bend(images, 4, 0.65, generator)
+
+
+def bend(images: Tensor, knots: int, amount: float, generator: Generator | None) -> Tensor:
+    """Move pixels by a smooth random field with `knots` x `knots` draws of standard deviation `amount`, in halves of the image's side."""
+    field = interpolate(torch.randn(len(images), 2, knots, knots, generator=generator), size=28, mode="bicubic", align_corners=True)
+    return resampled(images, amount * field.permute(0, 2, 3, 1))
+
+
+def resampled(images: Tensor, moves: Tensor) -> Tensor:
+    """Each pixel is taken from a place that lies `moves` away, (N, 28, 28, 2) or broadcast to it, in halves of the image's side."""
     line = (torch.arange(28) * 2 + 1) / 28 - 1
     plain = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
-    return grid_sample(images, plain + 0.65 * field.permute(0, 2, 3, 1), align_corners=False)
+    return grid_sample(images, plain + moves, align_corners=False)
 
 
 def smeared(images: Tensor, labels: Tensor, generator: Generator | None) -> Tensor:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from sklearn.cluster import KMeans
 from torch import Generator, Tensor
-from torch.nn.functional import avg_pool2d, grid_sample, interpolate, max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
-from lit_models.evaluation.corruptions import partners
+from lit_models.evaluation.corruptions import averages, bend, resampled
 
 Distort = Callable[[Tensor, Tensor, float, Generator], Tensor]
 
@@ -54,19 +54,12 @@ def pale(images: Tensor, labels: Tensor, strength: float, generator: Generator) 
 def shifted(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
     """Each image is moved by `strength` pixels to the left, right, top or bottom."""
     moves = torch.tensor([(0, 1), (0, -1), (1, 0), (-1, 0)])[torch.randint(4, (len(images),), generator=generator)]
-    return _resampled(images, (2 / 28 * strength * moves).view(-1, 1, 1, 2))
+    return resampled(images, (2 / 28 * strength * moves).view(-1, 1, 1, 2))
 
 
 def bent(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
     """Each image is bent by a smooth random field of `strength` pixels."""
-    field = interpolate(torch.randn(len(images), 2, 5, 5, generator=generator), size=28, mode="bicubic", align_corners=True)
-    return _resampled(images, 2 / 28 * strength * field.permute(0, 2, 3, 1))
-
-
-def _resampled(images: Tensor, moves: Tensor) -> Tensor:
-    line = (torch.arange(28) * 2 + 1) / 28 - 1
-    plain = torch.stack(torch.meshgrid(line, line, indexing="xy"), dim=-1)
-    return grid_sample(images, plain + moves, align_corners=False)
+    return bend(images, 5, 2 / 28 * strength, generator)
 
 
 def classes_left_out(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -99,8 +92,7 @@ def few_distinct(images: Tensor, labels: Tensor, strength: float, generator: Gen
 
 def blends(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
     """A share `strength` of the images is replaced by the mean of two images of different classes."""
-    first, second = partners(labels, generator)
-    means = 0.5 * (images[first] + images[second])
+    means = averages(images, labels, generator)
     return _replaced(images, _some(images, strength), means[torch.arange(len(images)) % len(means)])
 
 

@@ -21,7 +21,7 @@ and with a judge (`lit_models.evaluation.judge`)
 - `spread`: variance of a pixel within a class, averaged over pixels and classes, relative to real images.
 
 The class of a sample is the label asked for, or else the class that the judge sees. In training `callbacks.GenerativeMetrics` logs these
-measures as `val/...`; after it, `lightning test` prints them as `test/...` (`lit_models.evaluation.measure`).
+measures as `val/...`; after it, `lightning test` prints them (`lit_models.evaluation.yardstick`).
 
 Reference: Heusel et al. 2017, equation 6, https://arxiv.org/abs/1706.08500 (Fréchet distance, by torchmetrics).
 """

@@ -22,7 +22,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from lit_models.contracts import HasImages
 from lit_models.evaluation.classification_score import classification_score
-from lit_models.evaluation.distortions import DISTORTIONS, Distortion
+from lit_models.evaluation.distortions import DISTORTIONS
 from lit_models.evaluation.features import Spaces, held_out, spaces_of
 from lit_models.evaluation.judge import Judge, judge_of
 from lit_models.evaluation.judge_output import JudgeOutput
@@ -131,8 +131,7 @@ class Yardstick:
 
     def distorted(self, name: str, strength: float, n: int) -> Tensor:
         """The first `n` held-out images under a distortion."""
-        chosen: Distortion = DISTORTIONS[name]
-        return chosen.apply(self.held_out[:n], self.held_out_labels[:n], strength, Generator().manual_seed(0))
+        return DISTORTIONS[name].apply(self.held_out[:n], self.held_out_labels[:n], strength, Generator().manual_seed(0))
 
 
 def yardstick_of(dataset: str, data: HasImages, n: int = 10_000, split: SplitName = "val", inception: bool = False) -> Yardstick:

@@ -19,6 +19,12 @@ def samplers_of(model: LightningModule) -> dict[str, int | None]:
     return {"own": model.classes} if isinstance(model, CanSample) else {}
 
 
+def takes_temperature(model: LightningModule) -> bool:
+    """Whether `model.sample` has the argument; that of a model of the user's own may lack it."""
+    parameters = inspect.signature(model.sample).parameters
+    return "temperature" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
 def temperature_options(model: LightningModule, temperature: float | None) -> dict[str, float]:
     """The arguments by which `model.sample` is given a temperature: none if the temperature is None, the model's default.
 
@@ -27,8 +33,7 @@ def temperature_options(model: LightningModule, temperature: float | None) -> di
     """
     if temperature is None:
         return {}
-    parameters = inspect.signature(model.sample).parameters
-    if "temperature" not in parameters and not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+    if not takes_temperature(model):
         raise ValueError(
             f"expected a model that is sampled at a temperature, got {type(model).__name__}, whose sample takes no temperature"
         )

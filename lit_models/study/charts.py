@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
+from lit_models.evaluation.sample_quality import FIRST, key
+
 Entry = dict[str, Any]
 READINGS = {"seconds": "seconds of training", "images": "images seen"}
 RESPONSES = ("recognisable", "kept", "sharpness", "change")
@@ -22,36 +24,34 @@ DASHES = ("-", (0, (4, 1.6)), (0, (1.2, 1.3)), (0, (6, 1.5, 1, 1.5)))
 MARKERS = "os^Dv*PX<"
 
 
-def quality_charts(stages: list[Entry], systems: Entry, space: str = "first") -> list[Entry]:
+def quality_charts(stages: list[Entry], systems: Entry, space: str = FIRST) -> list[Entry]:
     """One chart per measure against seconds, and one against images. Distances are those of one space; old results have FID, not KID."""
     charts = []
-    suffix = "" if space == "first" else f"_{space}"
-    distance = "kid" if any(f"kid{suffix}" in stage["values"] for stage in stages) else "fid"
-    keys = {"recognisable": "recognisable", "coverage": f"coverage{suffix}", distance: f"{distance}{suffix}"}
+    distance = "kid" if any(key("kid", space) in stage["values"] for stage in stages) else "fid"
+    keys = {"recognisable": "recognisable", "coverage": key("coverage", space), distance: key(distance, space)}
     for reading, unit in READINGS.items():
-        for measure, key in keys.items() if stages else ():
+        for measure, name in keys.items() if stages else ():
             figure, axes = empty_axes(unit, measure)
             for place, system in enumerate(systems):
-                draw_seeds(axes, [stage for stage in stages if stage["system"] == system], reading, key, place)
+                draw_seeds(axes, [stage for stage in stages if stage["system"] == system], reading, name, place)
             charts.append({"measure": TITLES.get(measure, measure), "against": unit, "svg": svg(figure, f"{reading}-{measure}")})
     return charts
 
 
-def knob_charts(knobs: list[Entry], systems: Entry, space: str = "first") -> list[Entry]:
+def knob_charts(knobs: list[Entry], systems: Entry, space: str = FIRST) -> list[Entry]:
     """The share of recognisable samples against recall, or coverage where recall is not measured: a line per system over temperatures."""
-    suffix = "" if space == "first" else f"_{space}"
     points = [point for knob in knobs for point in knob["points"]]
     across = "recall" if any("recall" in point for point in points) else "coverage"
-    key = "recall" if across == "recall" else f"coverage{suffix}"
-    if not any(point.get(key) is not None and point.get("recognisable") is not None for point in points):
+    name = "recall" if across == "recall" else key("coverage", space)
+    if not any(point.get(name) is not None and point.get("recognisable") is not None for point in points):
         return []
     figure, axes = empty_axes(across, "recognisable")
     for place, system in enumerate(systems):
         for knob in (knob for knob in knobs if knob["system"] == system):
             own = sorted(knob["points"], key=lambda point: point["temperature"])
-            draw_line(axes, [(point.get(key), point.get("recognisable")) for point in own], place, marker=MARKERS[place % len(MARKERS)])
+            draw_line(axes, [(point.get(name), point.get("recognisable")) for point in own], place, marker=MARKERS[place % len(MARKERS)])
             for point in own[:: max(1, len(own) - 1)]:  # the ends
-                if None not in (at := (point.get(key), point.get("recognisable"))):
+                if None not in (at := (point.get(name), point.get("recognisable"))):
                     axes.annotate(f"{point['temperature']:g}", at, (3, 3), textcoords="offset points", fontsize=7)
     return [{"measure": "recognisable", "against": f"{across}, over temperatures", "svg": svg(figure, "knobs")}]
 
