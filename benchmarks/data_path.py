@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from datamodules.loader import TrainLoader
 from lit_models.command.memory import keep_freed_memory
 from lit_models.study.machine import matrix_product_rate
@@ -53,7 +53,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=400)
     given = options.parse_args()
     keep_freed_memory()
-    data = MNISTDataModule("mnist", root=given.root, batch_size=BATCH)
+    data = ImageDataModule("mnist", root=given.root, batch_size=BATCH)
     data.setup()
     paths = {"ours": data.train_dataloader(), **{f"usual, {n} workers": usual(given.root, n) for n in (0, 2)}}
     vae = VAE()

@@ -37,7 +37,7 @@ from torch import Tensor
 from vector_quantize_pytorch import VectorQuantize
 
 from benchmarks.throughput import write_random_mnist
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.checkpoints.loading import load
 from lit_models.command import main as lightning
 from lit_models.evaluation.yardstick import yardstick_of
@@ -131,7 +131,7 @@ def by_lightning(figures: bool) -> float:
 
 @torch.no_grad()
 def quality(root: str) -> None:
-    data = MNISTDataModule("mnist", root=root)
+    data = ImageDataModule("mnist", root=root)
     data.setup()
     images, held_out = (data.images(split)[0] for split in ("train", "val"))
     yardstick = yardstick_of("mnist", data.whole())
@@ -165,7 +165,7 @@ def quantise(rows: int, dim: int, codes: int, steps: int, ours: bool) -> float:
             quantiser.update(grids.detach())
             quantised = quantiser.lookup(quantiser.indices(grids))
             straight = grids + (quantised - grids).detach()
-            (straight.sum() + commitment_loss(grids, quantised).mean()).backward()
+            (straight.sum() + commitment_loss(grids, quantised, 784).mean()).backward()
         else:
             straight, _, loss = theirs(sequences)
             (straight.sum() + loss.sum()).backward()
@@ -186,7 +186,7 @@ def against_vector_quantize(rounds: int) -> None:
 def against_pythae(rounds: int, n: int) -> None:
     write_random_mnist(Path(), n * 10 // 9)
     os.environ["MNIST_ROOT"] = str(Path().resolve())
-    data = MNISTDataModule("mnist", verify=False)
+    data = ImageDataModule("mnist", verify=False)
     data.setup()
     images, held_out = data.images("train")[0], data.images("val")[0]
     for number in range(rounds):

@@ -35,7 +35,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.command import main as lightning
 from lit_models.gan import GAN
 from lit_models.pca_ae import PCAAE
@@ -84,7 +84,7 @@ def by_fit(config: str, words: list[str]) -> tuple[float, dict[str, Any]]:
     return itself.Clock.seconds, yaml.safe_load(newest.read_text())
 
 
-def built(config: dict[str, Any], data: MNISTDataModule) -> LightningModule:
+def built(config: dict[str, Any], data: ImageDataModule) -> LightningModule:
     """The run's module outside Lightning. Clusters and principal components are fitted, as before a training, and nothing is logged."""
     module, _, name = config["model"]["class_path"].rpartition(".")
     model = getattr(importlib.import_module(module), name)(**config["model"]["init_args"])
@@ -108,7 +108,7 @@ def built(config: dict[str, Any], data: MNISTDataModule) -> LightningModule:
 def by_hand(config: dict[str, Any], root: Path) -> tuple[dict[str, float], float]:
     """Seconds per part of the bare loop, and floating-point operations of the forward and backward pass per image."""
     batch_size = config["data"]["init_args"]["batch_size"]
-    data = MNISTDataModule("mnist", root=str(root), batch_size=batch_size, verify=False)
+    data = ImageDataModule("mnist", root=str(root), batch_size=batch_size, verify=False)
     data.setup()
     model = built(config, data)
     configured = model.configure_optimizers()

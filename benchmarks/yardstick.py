@@ -15,10 +15,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 from scipy.stats import kendalltau
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models import load
 from lit_models.evaluation import Yardstick, yardstick_of
-from lit_models.evaluation.distortions import DISTORTIONS
 from lit_models.evaluation.sample_quality import key
 from lit_models.evaluation.yardstick import floor_of_kid
 from lit_models.sampling.samplers import draw, samplers_of
@@ -38,16 +37,18 @@ def main() -> None:
         "--temperatures", type=float, nargs="*", default=[], help="rows at these temperatures too, of samplers normal and own"
     )
     options.add_argument("--output", type=Path)
+    options.add_argument("--dataset", default="mnist")
     options.add_argument("--root")
     given = options.parse_args()
-    yardstick = yardstick_of("mnist", MNISTDataModule("mnist", root=given.root).whole(), given.num, given.split)
+    yardstick = yardstick_of(given.dataset, ImageDataModule(given.dataset, root=given.root).whole(), given.num, given.split)
+    other = "" if given.dataset == "mnist" else f"_{given.dataset}"
     if given.what == "controls":
-        controls(yardstick, given.output or DOCS / "controls.json")
+        controls(yardstick, given.dataset, given.output or DOCS / f"controls{other}.json")
     else:
-        systems(yardstick, dict(run.split("=", 1) for run in given.runs), given.temperatures, given.output or DOCS / "systems.json")
+        systems(yardstick, dict(run.split("=", 1) for run in given.runs), given.temperatures, given.output or DOCS / f"systems{other}.json")
 
 
-def controls(yardstick: Yardstick, file: Path) -> None:
+def controls(yardstick: Yardstick, dataset: str, file: Path) -> None:
     """Kernel and Fréchet distances of each distortion in units of the floor, as JSON and as a picture."""
     n = min(yardstick.n, len(yardstick.held_out))
     found: dict[str, Any] = {
@@ -57,13 +58,13 @@ def controls(yardstick: Yardstick, file: Path) -> None:
         "floor": yardstick.distances(yardstick.held_out[:n]),
     }
     found["distortions"] = {}
-    for name in DISTORTIONS:
+    for name in yardstick.distortions:
         rows = yardstick.controls([name], n)[name]
         found["distortions"][name] = {f"{strength:g}": row for strength, row in rows.items()}
         print(name, *(f"{row['kid']:.2f}" for row in rows.values()), flush=True)
     file.write_text(json.dumps(found, indent=1))
     figure, axes = plt.subplots(3, 4, figsize=(12, 7), sharey=True, layout="constrained")
-    for axis, (name, rows) in zip(axes.flat, found["distortions"].items(), strict=True):
+    for axis, (name, rows) in zip(axes.flat, found["distortions"].items(), strict=False):
         for space in yardstick.spaces.widths:
             floor = floor_of_kid(found["floor"], space)
             axis.plot(list(rows), [max(0.3, row[key("kid", space)] / floor) for row in rows.values()], marker="o", label=space)
@@ -71,7 +72,7 @@ def controls(yardstick: Yardstick, file: Path) -> None:
         axis.set(yscale="log", title=name)
     axes[0, 0].legend()
     figure.supylabel("kernel distance in floors (grey: not seen)")
-    figure.suptitle(f"{n} distorted images next to {n} {yardstick.split} images of MNIST, at three strengths")
+    figure.suptitle(f"{n} distorted images next to {n} {yardstick.split} images of {dataset}, at three strengths")
     figure.savefig(file.with_suffix(".png"), dpi=80)
 
 

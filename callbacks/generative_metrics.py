@@ -8,8 +8,9 @@ from torch import Generator, Tensor
 
 from callbacks.observer import Observer
 from lit_models.contracts import CanSample, HasWholeData
-from lit_models.evaluation.features import RandomConvolutions, Spaces, shipped_spaces, spaces_of
-from lit_models.evaluation.judge import Judge, known_images, load_judge, shipped_judge
+from lit_models.evaluation import yardstick_files
+from lit_models.evaluation.features import RandomConvolutions, Spaces, spaces_of
+from lit_models.evaluation.judge import Judge, judge_in, known_images
 from lit_models.evaluation.sample_quality import SampleQuality
 from lit_models.training.fixed_images import data_name, fixed_images
 
@@ -52,13 +53,20 @@ class GenerativeMetrics(Observer):
         if stage != "fit" or self.missing:
             return
         data, name = trainer.datamodule, data_name(trainer)
-        file = shipped_judge(name)
-        if file is not None and shipped_spaces(name) is not None and isinstance(data, HasWholeData):
+        dataset = getattr(data, "dataset", name)
+        reason = f"none for {name}"
+        try:
+            found = (
+                [yardstick_files.find(kind, dataset, data) for kind in yardstick_files.SHIPPED] if isinstance(data, HasWholeData) else []
+            )
+        except ValueError as error:  # measures of other images would mislead, and a training does not need them
+            found, reason = [], f"not used: {' '.join(str(error).splitlines()[:2])}"
+        if found and found[0] is not None and found[1] is not None:
             known = known_images(data.whole())
-            self.judge = load_judge(file, name, known)[0].to(pl_module.device)
-            self.spaces = spaces_of(name, known).to(pl_module.device)
+            self.judge = judge_in(found[0], dataset, known)[0].to(pl_module.device)
+            self.spaces = spaces_of(dataset, known, data=data).to(pl_module.device)
         elif trainer.is_global_zero:
-            print(f"judge    none for {name}: distances are measured in the untrained space, val/kid_untrained")
+            print(f"judge    {reason}: distances are measured in the untrained space, val/kid_untrained")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self.is_due(trainer):
@@ -76,9 +84,10 @@ class GenerativeMetrics(Observer):
 
     def _measure(self, images: Tensor, samples: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         if self.spaces is None:
-            self.spaces = Spaces({"untrained": RandomConvolutions()}, images).to(samples.device)
+            self.spaces = Spaces({"untrained": RandomConvolutions(colours=images.shape[1])}, images).to(samples.device)
         asked = None if labels is None else labels.to(samples.device)
-        quality = SampleQuality(self.spaces.widths).to(samples.device)
+        classes = None if self.judge is None else self.judge.classes
+        quality = SampleQuality(self.spaces.widths, classes=classes, image_shape=tuple(images.shape[1:])).to(samples.device)
         quality.compute_on_each_process()
         for given, real in ((images, True), (samples, False)):
             output = None if self.judge is None else self.judge.assess(given)

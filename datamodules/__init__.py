@@ -1,5 +1,7 @@
-"""Data: uint8 images in memory, dealt out a batch at a time."""
+"""Data: uint8 images in memory or mapped from a file, dealt out a batch at a time."""
 
-from datamodules.mnist import MNISTDataModule
+from datamodules.images import ImageDataModule
 
-__all__ = ["MNISTDataModule"]
+MNISTDataModule = ImageDataModule  # its name until own images came
+
+__all__ = ["ImageDataModule", "MNISTDataModule"]

@@ -19,26 +19,31 @@ PUBLISHED = {  # sha256 of MNIST's four files, unpacked
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-CLASSES = 10
+IMAGES, LABELS = 0x803, 0x801  # what a file of images (N, H, W) and a file of labels (N,) begin with
 
 
-def read_split(images_file: Path, labels_file: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (N, 28, 28) and labels (N,), uint8 both.
+def read_split(
+    images_file: Path, labels_file: Path, shape: tuple[int, int] = (28, 28), classes: int = 10, first_label: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (N, H, W) and labels (N,) from 0 on, uint8 both.
 
+    Args:
+        first_label: The label of the first class in the file.
     Raises:
-        ValueError: If a file is truncated, too long, of another kind or shape, if the two disagree, or if there are other labels than 0
-        to 9.
+        ValueError: If a file is truncated, too long, of another kind or shape, if the two disagree, or if there are labels of other
+        classes.
     """
-    images = _read(images_file, magic=0x803, shape=(28, 28))
-    labels = _read(labels_file, magic=0x801, shape=())
+    images = read(images_file, IMAGES, shape)
+    labels = read(labels_file, LABELS)
     if len(images) != len(labels):
         raise ValueError(f"{labels_file}: expected {len(images)} labels, one for each image of {images_file.name}, found {len(labels)}")
-    if labels.max() >= CLASSES:
+    last_label = first_label + classes - 1
+    if labels.min() < first_label or labels.max() > last_label:
         raise ValueError(
-            f"{labels_file}: expected the labels 0 to {CLASSES - 1} of {CLASSES} classes, found labels {int(labels.min())} to"
-            f" {int(labels.max())}: this is a whole file of another data set, which models of {CLASSES} classes cannot take"
+            f"{labels_file}: expected the labels {first_label} to {last_label} of {classes} classes, found labels {int(labels.min())} to"
+            f" {int(labels.max())}: this is a whole file of another data set; name its folder as the data set to take it as it is"
         )
-    return images, labels
+    return images, labels - first_label
 
 
 def check_published(file: Path) -> None:
@@ -63,7 +68,7 @@ def parts_of(file: Path) -> Iterator[bytes]:
         raise ValueError(f"{file}: expected a file packed by gzip, found another: {error}: truncated or damaged, fetch it anew") from error
 
 
-def _read(file: Path, magic: int, shape: tuple[int, ...]) -> torch.Tensor:
+def read(file: Path, magic: int, shape: tuple[int, ...] = ()) -> torch.Tensor:
     """Items (N, *shape) of a file whose header and length agree. No more is read than the header promises."""
     header, parts = 8 + 4 * len(shape), parts_of(file)
     content = bytearray(next(parts, b""))

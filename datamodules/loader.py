@@ -1,4 +1,4 @@
-"""Batches from a uint8 tensor in memory, with a state, so that a run can be resumed within an epoch.
+"""Batches from one uint8 tensor, with a state, so that a run can be resumed within an epoch.
 
 A batch, its images and its binarisation, is a function of (seed, epoch, position). Lightning saves `state_dict` with every checkpoint and
 restores it on resume.
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.sources import Split
+from datamodules.split import Split
 
 
 def seeded(*numbers: int) -> torch.Generator:
@@ -23,11 +23,16 @@ def seeded(*numbers: int) -> torch.Generator:
 
 
 def as_images(raw: Tensor, binarize_with: torch.Generator | None = None) -> Tensor:
-    """uint8 (B, 1, 28, 28) to floats in [0, 1]; with a generator each pixel is 1 with the probability of its grey value."""
+    """uint8 (B, C, H, W) to floats in [0, 1]; with a generator each pixel is 1 with the probability of its grey value."""
     images = raw.float().div_(255)
     if binarize_with is None:
         return images
     return (torch.rand(images.shape, generator=binarize_with).to(images.device) < images).float()
+
+
+def batch_of(images: Tensor, labels: Tensor | None) -> list[Tensor]:
+    """`[images, labels]`, or `[images]` if there are no labels."""
+    return [images] if labels is None else [images, labels]
 
 
 class TrainLoader:
@@ -41,8 +46,8 @@ class TrainLoader:
     ) -> None:
         if batch_size % world:
             raise ValueError(f"batch_size is shared by all processes and must be a multiple of {world}, got {batch_size}")
-        if len(data.images) < world:
-            raise ValueError(f"{len(data.images)} training images are too few for {world} processes")
+        if data.n < world:
+            raise ValueError(f"{data.n} training images are too few for {world} processes")
         self.data, self.batch_size, self.seed, self.binarize = data, batch_size, seed, binarize
         self.passes = passes
         self.rank, self.world = rank, world
@@ -51,7 +56,7 @@ class TrainLoader:
         self.sampler, self.batch_sampler = self, None
 
     def __len__(self) -> int:
-        return math.ceil(self.passes * len(self.data.images) // self.world * self.world / self.batch_size)
+        return math.ceil(self.passes * self.data.n // self.world * self.world / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:
@@ -61,7 +66,7 @@ class TrainLoader:
         # A generator: nothing is read before the first batch is asked for, so that a state loaded meanwhile counts.
         if self.position == len(self):  # the end of an epoch is the start of the next
             self.set_epoch(self.epoch + 1)
-        n, shuffle = len(self.data.images), seeded(self.seed, self.epoch)
+        n, shuffle = self.data.n, seeded(self.seed, self.epoch)
         order = torch.cat([torch.randperm(n, generator=shuffle) for _ in range(self.passes)])
         order = order[: len(order) // self.world * self.world]
         while self.position < len(self):
@@ -70,8 +75,11 @@ class TrainLoader:
             self.position += 1
             rows = rows.to(self.data.images.device)
             # The batch is binarised as a whole and then shared: the noise does not depend on the number of processes.
-            images, labels = as_images(self.data.images.index_select(0, rows), noise), self.data.labels[rows].long()
-            yield [images[self.rank :: self.world], labels[self.rank :: self.world]]
+            raw, labels = self.data.take(rows)
+            images = as_images(raw, noise)
+            if self.world > 1:
+                images, labels = images[self.rank :: self.world], None if labels is None else labels[self.rank :: self.world]
+            yield batch_of(images, labels)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position, **self._identity()}
@@ -86,23 +94,24 @@ class TrainLoader:
         self.epoch, self.position = state["epoch"], state["position"]
 
     def _identity(self) -> dict[str, int]:
-        return {"n": len(self.data.images), "passes": self.passes, "batch_size": self.batch_size, "seed": self.seed}
+        return {"n": self.data.n, "passes": self.passes, "batch_size": self.batch_size, "seed": self.seed}
 
 
 class EvalLoader:
     """All images in order, each once over all processes, in parts of nearly equal size that are empty on no rank."""
 
     def __init__(self, data: Split, batch_size: int, rank: int = 0, world: int = 1) -> None:
-        if len(data.images) < world:
-            raise ValueError(f"{len(data.images)} images are too few for {world} processes")
+        if data.n < world:
+            raise ValueError(f"{data.n} images are too few for {world} processes")
         self.data, self.rank, self.world = data, rank, world
-        self.parts = max(1, min(math.ceil(len(data.images) / batch_size), len(data.images) // world))
+        self.parts = max(1, min(math.ceil(data.n / batch_size), data.n // world))
 
     def __len__(self) -> int:
         return self.parts
 
     def __iter__(self) -> Iterator[list[Tensor]]:
-        rows = torch.arange(len(self.data.images), device=self.data.images.device)
+        rows = torch.arange(self.data.n, device=self.data.images.device)
         for part in rows.tensor_split(self.parts):
             mine = part[self.rank :: self.world]
-            yield [as_images(self.data.images[mine]), self.data.labels[mine].long()]
+            raw, labels = self.data.take(mine)
+            yield batch_of(as_images(raw), labels)

@@ -1,7 +1,7 @@
-"""Where the images come from: MNIST's family by torchvision, or the digits inside scikit-learn.
+"""Where the images come from: data sets with a name, by torchvision, or the user's own.
 
-A new data set of this form gets its name in `Dataset` and its torchvision class in `FAMILY`. Other data comes by a data module of your own,
-which a config names (README, "Add your own data").
+A new data set with a name gets its shape and classes in `datamodules.named`, and its torchvision class in `FAMILY` (IDX files) or in
+`datamodules.archives`.
 """
 
 import os
@@ -13,30 +13,28 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
 
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
 from torchvision import datasets
 
+from datamodules.archives import ARCHIVES, CONTENT, download_archive, find_archive, load_archive, urls_of
 from datamodules.idx import check_published, read_split
+from datamodules.named import NAMED, NAMES, unknown_name
+from datamodules.small_digits import small_digits
+from datamodules.split import Split
+from datamodules.stacked import stacked
 
-Dataset = Literal["mnist", "fashion_mnist", "kmnist", "emnist_digits", "digits"]
+__all__ = ["FAMILY", "NAMES", "Split", "data_root", "find_files", "load", "own_path", "provide"]
+
 FAMILY = {
     "mnist": datasets.MNIST,
     "fashion_mnist": datasets.FashionMNIST,
     "kmnist": datasets.KMNIST,
     "emnist_digits": datasets.EMNIST,
+    "emnist_letters": datasets.EMNIST,
+    "emnist_balanced": datasets.EMNIST,
 }
-NAMES = get_args(Dataset)
 PATIENCE = 10.0  # seconds of trying before a mirror counts as out of reach
 Files = dict[str, tuple[Path, Path]]  # image and label file of "train" and "test"
-
-
-class Split(NamedTuple):
-    images: Tensor  # (N, 1, 28, 28) uint8
-    labels: Tensor  # (N,) uint8
 
 
 def data_root(given: str | None) -> tuple[Path, bool]:
@@ -45,9 +43,18 @@ def data_root(given: str | None) -> tuple[Path, bool]:
     return Path(named or "data"), bool(named)
 
 
+def own_path(dataset: str, root: str | None) -> Path | None:
+    """The path of the user's own images: the one given or, if there is none, the same name in the folder that is named as root."""
+    if dataset in NAMES:
+        return None
+    given = Path(dataset).expanduser()
+    elsewhere = [Path(root) / given.name, Path(root)] if root else []
+    return next((path for path in (given, *(place for place in elsewhere if place.name == given.name)) if path.exists()), None)
+
+
 def file_names(dataset: str) -> dict[str, tuple[str, str]]:
     """The names of image and label file of "train" and "test"."""
-    prefix, test = ("emnist-digits-", "test") if dataset == "emnist_digits" else ("", "t10k")
+    prefix, test = (f"{dataset.replace('_', '-')}-", "test") if dataset.startswith("emnist") else ("", "t10k")
     return {
         split: (f"{prefix}{name}-images-idx3-ubyte", f"{prefix}{name}-labels-idx1-ubyte")
         for split, name in {"train": "train", "test": test}.items()
@@ -55,7 +62,7 @@ def file_names(dataset: str) -> dict[str, tuple[str, str]]:
 
 
 def torchvisions_folder(dataset: str, root: Path) -> Path:
-    return root / FAMILY[dataset].__name__ / "raw"
+    return root / ARCHIVES[dataset].__name__ if dataset in ARCHIVES else root / FAMILY[dataset].__name__ / "raw"
 
 
 def find_files(dataset: str, root: Path) -> Files | None:
@@ -76,31 +83,45 @@ def provide(dataset: str | None, root: Path, named_root: bool) -> tuple[str, str
     """Make a data set available under `root`, by download if need be.
 
     Args:
-        dataset: None means MNIST. Where MNIST can neither be found nor downloaded, and the user has named no root, it means `digits`.
+        dataset: A name, or the path of the user's own images. None means MNIST. Where MNIST can neither be found nor downloaded, and the
+            user has named no root, it means `digits`.
         named_root: Whether the user has named the root.
     Returns:
-        The name of the data set that is there, and the reason if it is not MNIST.
+        The name of the data set that is there (a path as it was given), and the reason if it is not MNIST.
     Raises:
-        ValueError: Unknown name.
+        ValueError: It is neither a name nor a path.
         FileNotFoundError: It is not there and cannot be downloaded.
     """
     name = dataset or "mnist"
     if name not in NAMES:
-        raise ValueError(f"dataset must be one of {', '.join(NAMES)}; got {name!r}")
-    if name == "digits" or find_files(name, root):
+        if own_path(name, str(root) if named_root else None) is None:
+            raise unknown_name(name)
+        return name, None
+    source = "mnist" if name == "stacked_mnist" else name
+    if _is_there(source, root):
         return name, None
     try:
-        _download(name, root)
+        _download(source, root)
         return name, None
     except (OSError, RuntimeError) as error:
-        reason = f"{name} is not in {root}/ and could not be downloaded ({error})"
+        reason = f"{source} is not in {root}/ and could not be downloaded ({error})"
         if dataset is None and not named_root:
             return "digits", reason
+        files = (
+            ", ".join(CONTENT[source])
+            if source in ARCHIVES
+            else f"{', '.join(sum(file_names(source).values(), ()))}, packed by gzip or not"
+        )
         raise FileNotFoundError(
-            f"{reason}\nexpected {', '.join(sum(file_names(name).values(), ()))}, packed by gzip or not, in"
-            f" {torchvisions_folder(name, root)}/ or {root}/, found {_content_of(root)}\n"
+            f"{reason}\nexpected {files}, in {torchvisions_folder(source, root)}/ or {root}/, found {_content_of(root)}\n"
             "set --data.root or MNIST_ROOT to the folder that holds them, or take --data.dataset digits"
         ) from error
+
+
+def _is_there(dataset: str, root: Path) -> bool:
+    if dataset == "digits":
+        return True
+    return (find_archive if dataset in ARCHIVES else find_files)(dataset, root) is not None
 
 
 def _content_of(root: Path) -> str:
@@ -115,18 +136,24 @@ def _content_of(root: Path) -> str:
 
 def _download(dataset: str, root: Path) -> None:
     """Download into a folder of its own next to the target, and move the files when they are whole: two processes may try at once."""
-    _probe(getattr(FAMILY[dataset], "mirrors", None) or [FAMILY[dataset].url])
+    _probe(urls_of(dataset) if dataset in ARCHIVES else getattr(FAMILY[dataset], "mirrors", None) or [FAMILY[dataset].url])
     root.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".download-", dir=root))
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)  # torchvision's own download has no time limit
     try:
-        options = {"split": "digits"} if dataset == "emnist_digits" else {}
-        FAMILY[dataset](str(part), download=True, **options)
-        raw = torchvisions_folder(dataset, root)
-        raw.mkdir(parents=True, exist_ok=True)
-        for file in (part / raw.parent.name / "raw").glob("*ubyte"):
-            file.replace(raw / file.name)
+        target = torchvisions_folder(dataset, root)
+        if dataset in ARCHIVES:
+            download_archive(dataset, part)
+            files = [part / name for name in CONTENT[dataset]]
+        else:
+            options = {"split": dataset.removeprefix("emnist_")} if dataset.startswith("emnist") else {}
+            FAMILY[dataset](str(part), download=True, **options)
+            files = list((part / target.parent.name / "raw").glob("*ubyte"))
+        target.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            if file.is_file() or not (target / file.name).exists():
+                file.replace(target / file.name)
     finally:
         socket.setdefaulttimeout(patience)
         shutil.rmtree(part, ignore_errors=True)
@@ -156,38 +183,29 @@ def _probe(mirrors: list[str]) -> None:
 
 
 def load(dataset: str, root: Path, verify: bool = True) -> dict[str, Split]:
-    """Images and labels of "train" and "test"; ValueError names the file that is not what it should be.
+    """Images and labels of "train" and "test" of a data set with a name; ValueError names the file that is not what it should be.
 
     Args:
         verify: Refuse well-formed files that are not the published ones, where these are known (mnist).
     """
     if dataset == "digits":
-        return _digits()
+        return small_digits()
+    if dataset == "stacked_mnist":
+        return stacked(load("mnist", root, verify))
+    if dataset in ARCHIVES:
+        folder = find_archive(dataset, root)
+        if folder is None:
+            raise FileNotFoundError(f"expected {dataset} in {root}/, found {_content_of(root)}")
+        return load_archive(dataset, folder)
     files = find_files(dataset, root)
     if files is None:
         raise FileNotFoundError(f"expected {dataset} in {root}/, found {_content_of(root)}")
-    splits = {}
+    splits, expected = {}, NAMED[dataset]
     for split, pair in files.items():
-        images, labels = read_split(*pair)
+        images, labels = read_split(*pair, expected.shape[1:], len(expected.class_names), expected.first_label)
         for file in pair if verify and dataset == "mnist" else ():
             check_published(file)
-        if dataset == "emnist_digits":
+        if dataset.startswith("emnist"):
             images = images.transpose(1, 2).contiguous()  # EMNIST's raw images lie transposed
         splits[split] = Split(images[:, None], labels)
     return splits
-
-
-def _digits() -> dict[str, Split]:
-    """The 1,797 digits inside scikit-learn, 8 x 8 in 17 shades, enlarged to 20 x 20 within 28 x 28 as MNIST's are.
-
-    They have no official test set: every fifth image is a test image.
-    """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    small = torch.from_numpy(bunch.images).float()[:, None] / 16
-    large = interpolate(small, size=(20, 20), mode="bicubic", antialias=True).clamp(0, 1)
-    images = torch.nn.functional.pad((255 * large).round().to(torch.uint8), (4, 4, 4, 4))
-    labels = torch.from_numpy(bunch.target).to(torch.uint8)
-    test = torch.arange(len(images)) % 5 == 4
-    return {"train": Split(images[~test], labels[~test]), "test": Split(images[test], labels[test])}

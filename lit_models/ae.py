@@ -15,9 +15,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Generator, Tensor
 
-from lit_models.losses import PIXELS, squared_error
+from lit_models.contracts import ImageShape
+from lit_models.losses import squared_error
 from lit_models.nn.autoencoder import Decoder, Encoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
+from lit_models.nn.blocks import MNIST
+from lit_models.sampling.densities import CodeDensity, DensityName, check_density, densities
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
@@ -34,9 +36,8 @@ class AE(LightningModule):
         noise: Standard deviation of the noise that is added to pixels in [0, 1] in training.
         sampler: The density over codes that `sample` draws from by default.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
     """
-
-    samplers = DENSITIES
 
     def __init__(
         self,
@@ -47,12 +48,21 @@ class AE(LightningModule):
         blocks: int = 1,
         lr: float = 8e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.default_sampler, self.noise, self.lr, self.lr_steps = latent_dim, check_density(sampler), noise, lr, lr_steps
-        self.encoder = Encoder(latent_dim, channels, blocks)
-        self.decoder = Decoder(latent_dim, channels, blocks)
+        self.image_shape, self.samplers = image_shape, densities(classes)
+        self.latent_dim, self.default_sampler, self.noise, self.lr, self.lr_steps = (
+            latent_dim,
+            check_density(sampler, classes),
+            noise,
+            lr,
+            lr_steps,
+        )
+        self.encoder = Encoder(latent_dim, channels, blocks, image_shape=image_shape)
+        self.decoder = Decoder(latent_dim, channels, blocks, image_shape=image_shape)
         self.training_codes = TrainingCodes()
 
     def configure_callbacks(self) -> list[Callback]:
@@ -71,7 +81,7 @@ class AE(LightningModule):
         images, _ = images_of(self, batch)
         inputs = images + self.noise * torch.randn_like(images) if self.noise and stage == "train" else images
         loss = squared_error(self.reconstruct(inputs), images).mean()
-        log_terms(self, stage, {"loss": loss, "mse": loss / PIXELS}, len(images))
+        log_terms(self, stage, {"loss": loss, "mse": loss / images[0].numel()}, len(images))
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -97,7 +107,7 @@ class AE(LightningModule):
         return self.samplers[self.default_sampler]
 
     def distribution(self, sampler: DensityName) -> CodeDensity:
-        return self.training_codes.density(sampler, self.latent_dim)
+        return self.training_codes.density(sampler, self.latent_dim, self.hparams["classes"])
 
     @torch.no_grad()
     def sample(

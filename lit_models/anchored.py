@@ -17,10 +17,12 @@ from lightning.pytorch import LightningModule
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor, nn
 
-from lit_models.losses import PIXELS, squared_error
+from lit_models.contracts import ImageShape
+from lit_models.losses import squared_error
 from lit_models.nn.autoencoder import Decoder
+from lit_models.nn.blocks import MNIST
 from lit_models.sampling.anchors import Layout, class_anchors
-from lit_models.sampling.labels import labels_for
+from lit_models.sampling.labels import labels_for, needed
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.training.batches import labelled_images_of
 from lit_models.training.logging import log_terms
@@ -38,9 +40,8 @@ class AnchoredDecoder(LightningModule):
         noise: Sigma, the standard deviation of a code about its anchor.
         noise_assignment: `independent`, or `matched` within each class of a batch.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        image_shape, classes: Of the data.
     """
-
-    classes = 10
 
     def __init__(
         self,
@@ -53,14 +54,19 @@ class AnchoredDecoder(LightningModule):
         width: int = 256,
         lr: float = 4e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.image_shape, self.classes = image_shape, needed(classes, "AnchoredDecoder")
         if noise <= 0:
             raise ValueError(f"noise must be above 0, got {noise}")
         self.noise, self.noise_assignment, self.lr, self.lr_steps = noise, noise_assignment, lr, lr_steps
-        self.register_buffer("class_anchors", class_anchors(layout, latent_dim), persistent=False)
-        self.decoder = nn.Sequential(nn.Linear(self.classes + latent_dim, width), nn.SiLU(), Decoder(width, channels, blocks, width))
+        self.register_buffer("class_anchors", class_anchors(layout, latent_dim, classes), persistent=False)
+        self.decoder = nn.Sequential(
+            nn.Linear(classes + latent_dim, width), nn.SiLU(), Decoder(width, channels, blocks, width, image_shape)
+        )
 
     # -- objective
 
@@ -79,7 +85,7 @@ class AnchoredDecoder(LightningModule):
         if self.noise_assignment == "matched":
             codes = self._matched(codes, images, labels)
         loss = squared_error(self.decode(codes), images).mean()
-        log_terms(self, stage, {"loss": loss, "mse": loss / PIXELS}, len(images))
+        log_terms(self, stage, {"loss": loss, "mse": loss / images[0].numel()}, len(images))
         return loss
 
     @torch.no_grad()
@@ -98,7 +104,7 @@ class AnchoredDecoder(LightningModule):
     # -- verbs
 
     def anchors(self) -> Tensor:
-        """Where each class lives, (10, latent_dim)."""
+        """Where each class lives, (classes, latent_dim)."""
         return self.class_anchors
 
     def decode(self, codes: Tensor) -> Tensor:
@@ -115,7 +121,7 @@ class AnchoredDecoder(LightningModule):
         return self.decode(codes)
 
     def _posterior(self, codes: Tensor) -> Tensor:
-        r"""The probability of each class given a code, when all classes are equally likely, (B, 10).
+        r"""The probability of each class given a code, when all classes are equally likely, (B, classes).
 
         .. math:: p(d \,|\, z) \propto \exp(-\|z - a_d\|^2 / 2 \sigma^2) \propto \exp((z^T a_d - \|a_d\|^2 / 2) / \sigma^2)
         """
@@ -137,5 +143,5 @@ class AnchoredDecoder(LightningModule):
 
 
 def matching_costs(images: Tensor, decoded: Tensor) -> Tensor:
-    """Squared error of each image with each decode, (N, 1, 28, 28) and (M, 1, 28, 28) to (N, M)."""
+    """Squared error of each image with each decode, (N, C, H, W) and (M, C, H, W) to (N, M)."""
     return torch.cdist(images.flatten(1), decoded.flatten(1)).square()

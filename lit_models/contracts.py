@@ -1,13 +1,36 @@
 """What models and data modules can do: one Protocol per verb.
 
-A callback asks for the verb that it needs (`isinstance(pl_module, CanSample)`) and never for a class. Images are (B, 1, 28, 28) in [0, 1],
-labels are (B,) integers, and codes are (B, ...) in whatever shape the model gives them.
+A callback asks for the verb that it needs (`isinstance(pl_module, CanSample)`) and never for a class. Images are (B, C, H, W) in [0, 1],
+labels are (B,) integers, and codes are (B, ...) in whatever shape the model gives them. `image_shape` is (C, H, W) everywhere: the data
+says it, and models are made for it.
 """
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
+
+ImageShape = tuple[int, int, int]  # (C, H, W)
+GRIDS = (8, 7)  # sides of the grid on which networks do most of their work
+
+
+def grid_of(image_shape: ImageShape) -> tuple[int, int]:
+    """The side of the grid of features, 7 or 8, and how many times an image's side is halved to get there.
+
+    28 gives (7, 2), 32 gives (8, 2) and 64 gives (8, 3).
+
+    Raises:
+        ValueError: If the images are not square, or if their side is neither 7 nor 8 times 2, 4, 8 or 16.
+    """
+    if len(image_shape) == 3 and image_shape[0] in (1, 3) and image_shape[1] == image_shape[2]:
+        for grid in GRIDS:
+            for halvings in (1, 2, 3, 4):
+                if image_shape[1] == grid * 2**halvings:
+                    return grid, halvings
+    raise ValueError(
+        f"expected images of shape (1 or 3, side, side) with a side of 14, 16, 28, 32, 56, 64, 112 or 128, got {tuple(image_shape)}:"
+        " pad or resize them"
+    )
 
 
 class _Verb(type(Protocol)):  # type: ignore[misc]
@@ -164,6 +187,23 @@ class HasCodebook(Protocol, metaclass=_Verb):
 class HasAnchors(Protocol, metaclass=_Verb):
     def anchors(self) -> Tensor:
         """The code where the model places each class by design, (classes, ...)."""
+
+
+@runtime_checkable
+class DescribesImages(Protocol, metaclass=_Verb):
+    """A data module that says what its images are, before and after `setup`."""
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(C, H, W) of the images in its batches."""
+
+    @property
+    def classes(self) -> int | None:
+        """The number of classes; None if the images have no labels."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per class; empty if the images have no labels."""
 
 
 @runtime_checkable

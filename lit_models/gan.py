@@ -15,9 +15,11 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Generator, Tensor
 
+from lit_models.contracts import ImageShape
 from lit_models.losses import Adversary, check_adversary, generator_loss
 from lit_models.nn.adversarial import Discriminator
 from lit_models.nn.adversarial import Generator as GeneratorNetwork
+from lit_models.nn.blocks import MNIST
 from lit_models.nn.clusters import Clusters
 from lit_models.sampling.anchors import Layout, class_anchors
 from lit_models.sampling.labels import labels_for
@@ -53,6 +55,7 @@ class GAN(LightningModule):
         gamma: Weight of R1 and R2. They are computed every `penalty_every` steps, scaled by `penalty_every` to compensate.
         decay: Decay of the moving average of the generator's weights.
         lr: Learning rate of both networks. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        image_shape, classes: Of the data; only `projection` and `noise` use labels, and classes is None for images without labels.
     """
 
     def __init__(
@@ -71,25 +74,34 @@ class GAN(LightningModule):
         discriminator_channels: int = 48,
         lr: float = 2e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.image_shape = image_shape
         if conditioning not in (known := ("none", "clusters", "projection", "noise")):
             raise ValueError(f"conditioning must be one of {', '.join(known)}, got {conditioning!r}")
         check_adversary(loss)
+        if classes is None and conditioning in ("projection", "noise"):
+            raise ValueError(f"conditioning {conditioning} expected labelled images, got classes None: take clusters or none")
         checked_temperature(temperature)
         self.automatic_optimization = False
         self.latent_dim, self.conditioning, self.spread, self.temperature, self.loss = latent_dim, conditioning, spread, temperature, loss
         self.gamma, self.penalty_every, self.lr, self.lr_steps = gamma, penalty_every, lr, lr_steps
-        self.classes = 10 if conditioning in ("projection", "noise") else None
-        clustered_classes = {"clusters": 1, "projection": 10}.get(conditioning, 0)
+        self.classes = classes if conditioning in ("projection", "noise") else None
+        clustered_classes = {"clusters": 1, "projection": classes or 0}.get(conditioning, 0)
         conditions = clustered_classes * clusters  # the number of different labels that both networks are told
-        self.clusters = Clusters(clusters, clustered_classes) if conditions else None
-        self.generator = GeneratorNetwork(latent_dim + conditions, generator_channels)
-        self.discriminator = Discriminator(conditions or None, discriminator_channels)
+        self.clusters = Clusters(clusters, clustered_classes, image_shape) if conditions else None
+        self.generator = GeneratorNetwork(latent_dim + conditions, generator_channels, image_shape=image_shape)
+        self.discriminator = Discriminator(conditions or None, discriminator_channels, image_shape=image_shape)
         self.averaged_generator = averaged(self.generator, decay)
-        simplex_or_anchors = math.sqrt(latent_dim / 2) * torch.eye(conditions) if conditions else class_anchors(layout, latent_dim)
-        self.register_buffer("condition_codes", simplex_or_anchors, persistent=False)  # the part of a code that a label decides
+        told = torch.zeros(0)  # the part of a code that a label or a cluster decides
+        if conditions:
+            told = math.sqrt(latent_dim / 2) * torch.eye(conditions)
+        elif conditioning == "noise" and classes is not None:
+            told = class_anchors(layout, latent_dim, classes)
+        self.register_buffer("condition_codes", told, persistent=False)
 
     def setup(self, stage: str) -> None:
         found = images_to_fit(self.clusters, self.trainer) if stage == "fit" and self.clusters else None
@@ -170,8 +182,8 @@ class GAN(LightningModule):
         """
         temperature = checked_temperature(temperature, default=self.temperature)
         asked = labels_for(n, labels, self.classes)
-        if asked is None:
-            asked = torch.randint(10, (n,), generator=generator)
+        if asked is None:  # a draw that nothing depends on without classes, kept so that a seed gives the same images as ever
+            asked = torch.randint(self.classes or 10, (n,), generator=generator)
         if self.clusters:
             asked = self.clusters.draw(self._clustered_class(asked, n), generator)
         noise = temperature * torch.randn(n, self.latent_dim, generator=generator).to(self.device, self.dtype)

@@ -12,8 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
 
 Adversary = Literal["relativistic", "hinge", "non_saturating"]
 
-PIXELS = 28 * 28
-PIXEL_VARIANCE = 0.0949  # of MNIST's training pixels in [0, 1]: 0.3081 ** 2
+MNIST_VARIANCE = 0.0949  # of MNIST's training pixels in [0, 1]: 0.3081 ** 2
 
 
 def _check_same_shape(first: Tensor, second: Tensor, names: str) -> None:
@@ -25,9 +24,9 @@ def squared_error(reconstructions: Tensor, images: Tensor) -> Tensor:
     r"""Squared error per image, :math:`\sum_i (\hat x_i - x_i)^2`.
 
     Args:
-        reconstructions, images: In [0, 1], (B, 1, 28, 28).
+        reconstructions, images: In [0, 1], (B, C, H, W).
     Returns:
-        (B,), summed over pixels; divided by 784 it is the mean squared error per pixel.
+        (B,), summed over pixels and colours; divided by their number it is the mean squared error per pixel.
     Raises:
         ValueError: If the shapes differ.
     """
@@ -39,8 +38,8 @@ def bernoulli_loss(logits: Tensor, images: Tensor) -> Tensor:
     r"""Cross-entropy per image with independent Bernoulli pixels, :math:`-\sum_i x_i \log p_i + (1-x_i) \log(1-p_i)`.
 
     Args:
-        logits: :math:`\log p_i/(1-p_i)`, (B, 1, 28, 28).
-        images: In [0, 1], (B, 1, 28, 28).
+        logits: :math:`\log p_i/(1-p_i)`, (B, C, H, W).
+        images: In [0, 1], (B, C, H, W).
     Returns:
         (B,), summed over pixels. Nats per image if the pixels are 0 or 1. On grey pixels it is a loss but no
         likelihood, because it has no normaliser there.
@@ -59,7 +58,7 @@ def gaussian_nll(means: Tensor, images: Tensor, log_var: Tensor) -> Tensor:
     .. math:: \tfrac12 \textstyle\sum_i \left( (x_i - \mu_i)^2 / \sigma^2 + \log 2 \pi \sigma^2 \right)
 
     Args:
-        means, images: In [0, 1], (B, 1, 28, 28).
+        means, images: In [0, 1], (B, C, H, W).
         log_var: :math:`\log \sigma^2`, a scalar.
     Returns:
         Nats per image, (B,). It is a density, so it may be negative.
@@ -92,23 +91,27 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(dim=1)
 
 
-def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25, nats: bool = False) -> Tensor:
+def commitment_loss(
+    vectors: Tensor, quantised: Tensor, pixels: int, variance: float = MNIST_VARIANCE, weight: float = 0.25, nats: bool = False
+) -> Tensor:
     r"""Commitment loss of the encoder to its codes, on the scale of the reconstruction term that it is added to.
 
     The paper's objective is :math:`\mathrm{MSE} / \mathrm{var}(x) + 0.25\, \overline{(z - e)^2}`, both means over their elements.
-    The reconstruction is a sum over 784 pixels here, so the whole is multiplied by :math:`784\, \mathrm{var}(x) = 74.4`, and so
+    The reconstruction is a sum over P pixels here, so the whole is multiplied by :math:`P\, \mathrm{var}(x)`, 74.4 for MNIST, and so
 
-    .. math:: 784 \cdot 0.0949 \cdot 0.25 \; \overline{(z - e)^2}
+    .. math:: P \; \mathrm{var}(x) \cdot 0.25 \; \overline{(z - e)^2}
 
     Up to a constant, :math:`\mathrm{MSE} / \mathrm{var}(x)` is also twice the nats per pixel of a Gaussian with the data's variance. A
-    reconstruction in nats, such as that of Bernoulli pixels, is therefore on 784 / 2 times the paper's scale, and 784 / 2 takes the place
-    of :math:`784\, \mathrm{var}(x)`.
+    reconstruction in nats, such as that of Bernoulli pixels, is therefore on P / 2 times the paper's scale, and P / 2 takes the place
+    of :math:`P\, \mathrm{var}(x)`.
 
     It is a mean over the elements of the code, so its ratio to the reconstruction depends on neither batch, codebook nor grid.
 
     Args:
         vectors: Encoder outputs z, (B, D, H, W).
         quantised: Their nearest codes e, (B, D, H, W), without gradient.
+        pixels: P, the number of pixels of an image times its colours.
+        variance: var(x), that of the training pixels in [0, 1].
         nats: Whether the reconstruction term is in nats (`bernoulli_loss`) instead of a squared error.
     Returns:
         (B,).
@@ -119,7 +122,7 @@ def commitment_loss(vectors: Tensor, quantised: Tensor, weight: float = 0.25, na
         as in their published code (sonnet, vqvae_example). https://arxiv.org/abs/1711.00937
     """
     _check_same_shape(vectors, quantised, "vectors and quantised")
-    scale = PIXELS / 2 if nats else PIXELS * PIXEL_VARIANCE
+    scale = pixels / 2 if nats else pixels * variance
     return scale * weight * (vectors - quantised).square().flatten(1).mean(dim=1)
 
 
@@ -184,7 +187,7 @@ def gradient_penalty(scores: Tensor, images: Tensor) -> Tensor:
 
     Args:
         scores: D(x), (B,), with a graph that leads to `images`.
-        images: (B, 1, 28, 28), requiring a gradient.
+        images: (B, C, H, W), requiring a gradient.
     Returns:
         (B,), with a graph, so that it can be minimised.
     Reference:

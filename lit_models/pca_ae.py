@@ -11,10 +11,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Generator, Tensor
 
-from lit_models.losses import PIXELS, squared_error
+from lit_models.contracts import ImageShape
+from lit_models.losses import squared_error
 from lit_models.nn.autoencoder import Decoder
+from lit_models.nn.blocks import MNIST
 from lit_models.nn.pca import PCAEncoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
+from lit_models.sampling.densities import CodeDensity, DensityName, check_density, densities
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
@@ -31,9 +33,8 @@ class PCAAE(LightningModule):
         latent_dim: Number of principal components. With `whiten` they are divided by their standard deviations.
         sampler: The density over codes that `sample` draws from by default.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
     """
-
-    samplers = DENSITIES
 
     def __init__(
         self,
@@ -44,12 +45,15 @@ class PCAAE(LightningModule):
         blocks: int = 1,
         lr: float = 4e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.default_sampler, self.lr, self.lr_steps = latent_dim, check_density(sampler), lr, lr_steps
-        self.encoder = PCAEncoder(latent_dim, whiten)
-        self.decoder = Decoder(latent_dim, channels, blocks)
+        self.image_shape, self.samplers = image_shape, densities(classes)
+        self.latent_dim, self.default_sampler, self.lr, self.lr_steps = latent_dim, check_density(sampler, classes), lr, lr_steps
+        self.encoder = PCAEncoder(latent_dim, whiten, image_shape)
+        self.decoder = Decoder(latent_dim, channels, blocks, image_shape=image_shape)
         self.training_codes = TrainingCodes()
 
     def configure_callbacks(self) -> list[Callback]:
@@ -72,7 +76,7 @@ class PCAAE(LightningModule):
     def _step(self, batch: Any, stage: str) -> Tensor:
         images, _ = images_of(self, batch)
         loss = squared_error(self.reconstruct(images), images).mean()
-        log_terms(self, stage, {"loss": loss, "mse": loss / PIXELS}, len(images))
+        log_terms(self, stage, {"loss": loss, "mse": loss / images[0].numel()}, len(images))
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -99,7 +103,7 @@ class PCAAE(LightningModule):
         return self.samplers[self.default_sampler]
 
     def distribution(self, sampler: DensityName) -> CodeDensity:
-        return self.training_codes.density(sampler, self.latent_dim)
+        return self.training_codes.density(sampler, self.latent_dim, self.hparams["classes"])
 
     @torch.no_grad()
     def sample(

@@ -11,10 +11,12 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Generator, Tensor, nn
 
-from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, is_binary, squared_error
+from lit_models.contracts import ImageShape
+from lit_models.losses import bernoulli_loss, gaussian_kl, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder
+from lit_models.nn.blocks import MNIST
 from lit_models.nn.pca import PCAEncoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
+from lit_models.sampling.densities import CodeDensity, DensityName, check_density, densities
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
@@ -32,9 +34,8 @@ class PCAVAE(LightningModule):
         beta: Weight of the KL.
         sampler: The density over codes that `sample` draws from by default; `normal` is the prior.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
     """
-
-    samplers = DENSITIES
 
     def __init__(
         self,
@@ -46,13 +47,22 @@ class PCAVAE(LightningModule):
         blocks: int = 1,
         lr: float = 4e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.latent_dim, self.beta, self.default_sampler, self.lr, self.lr_steps = latent_dim, beta, check_density(sampler), lr, lr_steps
-        self.encoder = PCAEncoder(latent_dim, whiten)
+        self.image_shape, self.samplers = image_shape, densities(classes)
+        self.latent_dim, self.beta, self.default_sampler, self.lr, self.lr_steps = (
+            latent_dim,
+            beta,
+            check_density(sampler, classes),
+            lr,
+            lr_steps,
+        )
+        self.encoder = PCAEncoder(latent_dim, whiten, image_shape)
         self.log_var = nn.Parameter(torch.full((latent_dim,), -4.0))  # of the code, log sigma^2
-        self.decoder = Decoder(latent_dim, channels, blocks)
+        self.decoder = Decoder(latent_dim, channels, blocks, image_shape=image_shape)
         self.training_codes = TrainingCodes()
 
     def configure_callbacks(self) -> list[Callback]:
@@ -83,7 +93,7 @@ class PCAVAE(LightningModule):
         loss = reconstruction + self.beta * kl
         terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if stage != "train":
-            terms["mse"] = squared_error(self.decode(mean), images).mean() / PIXELS
+            terms["mse"] = squared_error(self.decode(mean), images).mean() / images[0].numel()
             if is_binary(images):
                 terms["nelbo"] = reconstruction + kl  # nats per image, an upper bound of -log p(x)
         log_terms(self, stage, terms, len(images))
@@ -119,7 +129,7 @@ class PCAVAE(LightningModule):
         return self.samplers[self.default_sampler]
 
     def distribution(self, sampler: DensityName) -> CodeDensity:
-        return self.training_codes.density(sampler, self.latent_dim)
+        return self.training_codes.density(sampler, self.latent_dim, self.hparams["classes"])
 
     @torch.no_grad()
     def sample(

@@ -14,9 +14,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Generator, Tensor, nn
 
-from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
+from lit_models.contracts import ImageShape
+from lit_models.losses import bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder, Encoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
+from lit_models.nn.blocks import MNIST
+from lit_models.sampling.densities import CodeDensity, DensityName, check_density, densities
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
@@ -36,9 +38,8 @@ class VAE(LightningModule):
         likelihood: Distribution of the pixels given the code; the Gaussian has one learned variance.
         sampler: The density over codes that `sample` draws from by default; `normal` is the prior.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
     """
-
-    samplers = DENSITIES
 
     def __init__(
         self,
@@ -52,14 +53,17 @@ class VAE(LightningModule):
         blocks: int = 1,
         lr: float = 4e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.image_shape, self.samplers = image_shape, densities(classes)
         self.latent_dim, self.beta, self.kl_warmup_steps = latent_dim, beta, kl_warmup_steps
-        self.reconstruction_weight, self.default_sampler = reconstruction_weight, check_density(sampler)
+        self.reconstruction_weight, self.default_sampler = reconstruction_weight, check_density(sampler, classes)
         self.likelihood, self.lr, self.lr_steps = likelihood, lr, lr_steps
-        self.encoder = Encoder(2 * latent_dim, channels, blocks)
-        self.decoder = Decoder(latent_dim, channels, blocks)
+        self.encoder = Encoder(2 * latent_dim, channels, blocks, image_shape=image_shape)
+        self.decoder = Decoder(latent_dim, channels, blocks, image_shape=image_shape)
         if likelihood == "gaussian":
             self.log_var = nn.Parameter(torch.zeros(()))  # of the pixels, log sigma^2
         self.training_codes = TrainingCodes()
@@ -88,7 +92,7 @@ class VAE(LightningModule):
         loss = self.reconstruction_weight * reconstruction + self.beta * warmup * kl
         terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if stage != "train":
-            terms["mse"] = squared_error(self.reconstruct(images), images).mean() / PIXELS
+            terms["mse"] = squared_error(self.reconstruct(images), images).mean() / images[0].numel()
             if self.likelihood == "gaussian" or is_binary(images):
                 terms["nelbo"] = reconstruction + kl  # nats per image, an upper bound of -log p(x)
         log_terms(self, stage, terms, len(images))
@@ -144,7 +148,7 @@ class VAE(LightningModule):
         return self.samplers[self.default_sampler]
 
     def distribution(self, sampler: DensityName) -> CodeDensity:
-        return self.training_codes.density(sampler, self.latent_dim)
+        return self.training_codes.density(sampler, self.latent_dim, self.hparams["classes"])
 
     @torch.no_grad()
     def sample(

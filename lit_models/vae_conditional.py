@@ -9,6 +9,7 @@ prior N(0, I) for all labels; Kingma et al., Semi-supervised Learning with Deep 
 https://arxiv.org/abs/1406.5298
 """
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -16,9 +17,11 @@ from lightning.pytorch import LightningModule
 from torch import Generator, Tensor, nn
 from torch.nn.functional import one_hot
 
-from lit_models.losses import PIXELS, bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
+from lit_models.contracts import ImageShape
+from lit_models.losses import bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder, Encoder
-from lit_models.sampling.labels import labels_for
+from lit_models.nn.blocks import MNIST
+from lit_models.sampling.labels import labels_for, needed
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.training.batches import labelled_images_of
 from lit_models.training.logging import log_terms
@@ -33,9 +36,8 @@ class ConditionalVAE(LightningModule):
         beta: Weight of the KL.
         likelihood: Distribution of the pixels given code and label; the Gaussian has one learned variance.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        image_shape, classes: Of the data.
     """
-
-    classes = 10
 
     def __init__(
         self,
@@ -46,14 +48,17 @@ class ConditionalVAE(LightningModule):
         blocks: int = 1,
         lr: float = 4e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.image_shape, self.classes = image_shape, needed(classes, "ConditionalVAE")
         self.latent_dim, self.beta, self.likelihood, self.lr, self.lr_steps = latent_dim, beta, likelihood, lr, lr_steps
-        self.label_image = nn.Embedding(self.classes, PIXELS)
+        self.label_image = nn.Embedding(classes, math.prod(image_shape))
         nn.init.zeros_(self.label_image.weight)
-        self.encoder = Encoder(2 * latent_dim, channels, blocks)
-        self.decoder = Decoder(latent_dim + self.classes, channels, blocks)
+        self.encoder = Encoder(2 * latent_dim, channels, blocks, image_shape=image_shape)
+        self.decoder = Decoder(latent_dim + classes, channels, blocks, image_shape=image_shape)
         if likelihood == "gaussian":
             self.log_var = nn.Parameter(torch.zeros(()))  # of the pixels, log sigma^2
 
@@ -77,7 +82,7 @@ class ConditionalVAE(LightningModule):
         loss = reconstruction + self.beta * kl
         terms = {"loss": loss, "reconstruction": reconstruction, "kl": kl}
         if stage != "train":
-            terms["mse"] = squared_error(self.decode(self._codes(mean, labels)), images).mean() / PIXELS
+            terms["mse"] = squared_error(self.decode(self._codes(mean, labels)), images).mean() / images[0].numel()
             if self.likelihood == "gaussian" or is_binary(images):
                 terms["nelbo"] = reconstruction + kl  # nats per image, an upper bound of -log p(x|y)
         log_terms(self, stage, terms, len(images))
@@ -97,7 +102,7 @@ class ConditionalVAE(LightningModule):
         return torch.cat([z, one_hot(labels.long(), self.classes).to(z)], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Images of codes, (B, latent_dim + 10): z, then the one-hot label."""
+        """Images of codes, (B, latent_dim + classes): z, then the one-hot label."""
         return self.decoder(codes).sigmoid()
 
     def forward(self, codes: Tensor) -> Tensor:

@@ -19,11 +19,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Generator, Tensor
 
-from lit_models.losses import PIXELS, Adversary, check_adversary, gaussian_kl, generator_loss, squared_error
+from lit_models.contracts import ImageShape
+from lit_models.losses import Adversary, check_adversary, gaussian_kl, generator_loss, squared_error
 from lit_models.nn.adversarial import Discriminator
 from lit_models.nn.adversarial import Generator as GeneratorNetwork
 from lit_models.nn.autoencoder import Encoder
-from lit_models.sampling.densities import DENSITIES, CodeDensity, DensityName, check_density
+from lit_models.nn.blocks import MNIST
+from lit_models.sampling.densities import CodeDensity, DensityName, check_density, densities
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
@@ -49,9 +51,8 @@ class VAEGAN(LightningModule):
         decoder_likeness: v, the weight of L for the decoder, in addition to the generator's loss.
         sampler: The density over codes that `sample` draws from by default.
         loss, gamma, penalty_every, decay, lr, lr_steps: As in `lit_models.gan.GAN`.
+        image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
     """
-
-    samplers = DENSITIES
 
     def __init__(
         self,
@@ -68,21 +69,24 @@ class VAEGAN(LightningModule):
         discriminator_channels: int = 48,
         lr: float = 1e-3,
         lr_steps: int | None = None,
+        image_shape: ImageShape = MNIST,
+        classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.image_shape, self.samplers = image_shape, densities(classes)
         check_adversary(loss)
         self.automatic_optimization = False
         self.latent_dim, self.default_sampler, self.likeness, self.decoder_likeness = (
             latent_dim,
-            check_density(sampler),
+            check_density(sampler, classes),
             likeness,
             decoder_likeness,
         )
         self.loss, self.gamma, self.penalty_every, self.lr, self.lr_steps = loss, gamma, penalty_every, lr, lr_steps
-        self.encoder = Encoder(2 * latent_dim, encoder_channels)
-        self.decoder = GeneratorNetwork(latent_dim, generator_channels)
-        self.discriminator = Discriminator(channels=discriminator_channels)
+        self.encoder = Encoder(2 * latent_dim, encoder_channels, image_shape=image_shape)
+        self.decoder = GeneratorNetwork(latent_dim, generator_channels, image_shape=image_shape)
+        self.discriminator = Discriminator(channels=discriminator_channels, image_shape=image_shape)
         self.averaged_encoder, self.averaged_decoder = averaged(self.encoder, decay), averaged(self.decoder, decay)
         self.training_codes = TrainingCodes()
 
@@ -126,7 +130,7 @@ class VAEGAN(LightningModule):
         reconstructions, draws = self.decode(mean), self.decode(torch.randn_like(mean))
         _, terms = discriminator_terms(self.discriminator, images, draws, None, self.loss)
         terms["missed"] = missed_variance(self.discriminator.features(reconstructions), self.discriminator.features(images))
-        terms["kl"], terms["mse"] = gaussian_kl(mean, log_var).mean(), squared_error(reconstructions, images).mean() / PIXELS
+        terms["kl"], terms["mse"] = gaussian_kl(mean, log_var).mean(), squared_error(reconstructions, images).mean() / images[0].numel()
         log_terms(self, stage, terms, len(images))
 
     def configure_optimizers(self) -> Any:
@@ -163,7 +167,7 @@ class VAEGAN(LightningModule):
         return self.samplers[self.default_sampler]
 
     def distribution(self, sampler: DensityName) -> CodeDensity:
-        return self.training_codes.density(sampler, self.latent_dim)
+        return self.training_codes.density(sampler, self.latent_dim, self.hparams["classes"])
 
     @torch.no_grad()
     def sample(

@@ -16,9 +16,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Generator, Tensor
 
-from lit_models.contracts import CodeDistribution
-from lit_models.losses import PIXELS, bernoulli_loss, commitment_loss, is_binary, squared_error
+from lit_models.contracts import CodeDistribution, ImageShape
+from lit_models.losses import MNIST_VARIANCE, bernoulli_loss, commitment_loss, is_binary, squared_error
 from lit_models.nn.autoencoder import GridDecoder, GridEncoder
+from lit_models.nn.blocks import MNIST
 from lit_models.nn.quantiser import VectorQuantiser
 from lit_models.nn.transformer import CodePrior
 from lit_models.sampling.code_frequencies import CodeFrequencies, UniformCodes
@@ -41,19 +42,20 @@ class VQVAE(LightningModule):
         sampler: What `sample` draws codes from by default: the transformer, the frequencies of training images at each position (within a
             class, if labels are given), or all codes alike.
         autoencoder_steps: Steps of the first phase (null: a quarter of the training); its learning rate falls from `lr` to a fiftieth.
-        prior_steps: Steps in which the prior's learning rate falls from `prior_lr` to a fiftieth (null: the rest of the training). Then it
-            stays there.
+        prior_steps: Steps in which the prior's learning rate falls to a fiftieth, where it stays (null: the rest of the training).
         prior_dropout: For data sets so small that the prior would learn them by heart.
         decay: Decay of the codebook's moving averages.
         revive_below: A code whose use is below this share of the average use is moved to an encoder output.
         commitment: Weight of the commitment loss, on the paper's scale.
+        image_shape, classes: Of the data; classes is None for images without labels, and then the prior is not conditional.
+        pixel_variance: var(x) of the training pixels, from which the scale of the commitment loss follows.
     """
 
     def __init__(
         self,
         n_codes: int = 256,
         code_dim: int = 16,
-        grid: Literal[4, 5, 7] = 4,
+        grid: Literal[4, 5, 7, 8] = 4,
         sampler: Literal["autoregressive", "frequencies", "uniform"] = "autoregressive",
         autoencoder_steps: int | None = None,
         prior_steps: int | None = None,
@@ -67,15 +69,19 @@ class VQVAE(LightningModule):
         revive_below: float = 0.02,
         lr: float = 8e-3,
         prior_lr: float = 4e-3,
+        image_shape: ImageShape = MNIST,
+        classes: int | None = 10,
+        pixel_variance: float = MNIST_VARIANCE,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        self.image_shape, self.pixel_variance, self.label_count = image_shape, pixel_variance, classes
         self.n_codes, self.grid, self.sampler, self.commitment = n_codes, grid, sampler, commitment
         self.autoencoder_steps, self.prior_steps, self.lr, self.prior_lr = autoencoder_steps, prior_steps, lr, prior_lr
-        self.encoder = GridEncoder(code_dim, grid, channels, blocks)
+        self.encoder = GridEncoder(code_dim, grid, channels, blocks, image_shape)
         self.quantiser = VectorQuantiser(n_codes, code_dim, decay, revive_below)
-        self.decoder = GridDecoder(code_dim, grid, channels, blocks)
-        self.prior = CodePrior(n_codes, grid * grid, classes=10, width=prior_width, layers=prior_layers, dropout=prior_dropout)
+        self.decoder = GridDecoder(code_dim, grid, channels, blocks, image_shape=image_shape)
+        self.prior = CodePrior(n_codes, grid * grid, classes or 1, width=prior_width, layers=prior_layers, dropout=prior_dropout)
         self.register_buffer("prior_begun", torch.tensor(False))
         self.training_codes = TrainingCodes()
         self._binary: bool | None = None  # unknown until the first batch
@@ -91,13 +97,14 @@ class VQVAE(LightningModule):
         return self._autoencoder_step(batch) if phase_of(self) == 0 else self._prior_step(batch)
 
     def _autoencoder_step(self, batch: Any) -> Tensor:
-        images, _ = labelled_images_of(self, batch)  # the second phase needs the labels
+        images, _ = labelled_images_of(self, batch, self.label_count)  # the second phase needs the labels
         vectors = self.encoder(images)  # (B, D, H, W)
         self.quantiser.update(vectors.detach())
         quantised = self.quantiser.lookup(self.quantiser.indices(vectors.detach()))
         straight_through = vectors + (quantised - vectors).detach()
         reconstruction = self._pixel_loss(self.decoder(straight_through), images).mean()
-        commitment = commitment_loss(vectors, quantised, self.commitment, nats=self._is_binary(images)).mean()
+        pixels, nats = images[0].numel(), self._is_binary(images)
+        commitment = commitment_loss(vectors, quantised, pixels, self.pixel_variance, self.commitment, nats).mean()
         loss = reconstruction + commitment
         log_terms(self, "train", {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}, len(images))
         return loss + zero_of(self.prior)
@@ -111,7 +118,7 @@ class VQVAE(LightningModule):
         return bernoulli_loss(logits, images) if self._is_binary(images) else squared_error(logits.sigmoid(), images)
 
     def _prior_step(self, batch: Any) -> Tensor:
-        images, labels = labelled_images_of(self, batch)
+        images, labels = labelled_images_of(self, batch, self.label_count)
         self.prior_begun.fill_(True)
         with torch.no_grad():
             codes = self.indices(images).flatten(1)
@@ -126,10 +133,10 @@ class VQVAE(LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Any, stage: str) -> None:
-        images, labels = labelled_images_of(self, batch)
+        images, labels = labelled_images_of(self, batch, self.label_count)
         codes = self.indices(images)
         logits = self.decoder(self.lookup(codes))
-        reconstruction, mse = self._pixel_loss(logits, images).mean(), squared_error(logits.sigmoid(), images).mean() / PIXELS
+        reconstruction, mse = self._pixel_loss(logits, images).mean(), squared_error(logits.sigmoid(), images).mean() / images[0].numel()
         nats = -self.prior.log_density(codes.flatten(1), labels).mean()
         terms = {"loss": reconstruction + nats, "reconstruction": reconstruction, "prior": nats, "mse": mse}
         log_terms(self, stage, terms, len(images))
@@ -176,7 +183,7 @@ class VQVAE(LightningModule):
     @property
     def samplers(self) -> Mapping[str, int | None]:
         """The transformer can be sampled once its training has begun."""
-        return ({"autoregressive": 10} if self.prior_begun else {}) | {"frequencies": 10, "uniform": None}
+        return ({"autoregressive": self.label_count} if self.prior_begun else {}) | {"frequencies": self.label_count, "uniform": None}
 
     @property
     def default_sampler(self) -> str:
@@ -196,17 +203,13 @@ class VQVAE(LightningModule):
         *,
         temperature: float | None = None,
     ) -> Tensor:
-        """Decodes indices drawn from `sampler`, at temperature 1 by default.
-
-        Without labels, the transformer gets labels with the frequencies of training images.
-        """
+        """Decodes indices from `sampler`, at temperature 1 by default. Without labels the prior gets those of random training images."""
         sampler = sampler or self.default_sampler
         if sampler not in self.samplers:
             raise ValueError(f"sampler must be one of {', '.join(self.samplers)} at this stage of training, got {sampler!r}")
         labels = labels_for(n, labels, self.samplers[sampler])
         if labels is None and sampler == "autoregressive":
-            _, known = self.training_codes.get()
-            labels = known[torch.randint(len(known), (n,), generator=generator)]
+            labels = self._known_labels()[torch.randint(len(self.training_codes), (n,), generator=generator)]
         indices = self._distribution_of_indices(sampler).draw(n, labels, generator, checked_temperature(temperature))
         return self.decoder(self.lookup(indices.view(n, self.grid, self.grid).to(self.device))).sigmoid()
 
@@ -216,7 +219,11 @@ class VQVAE(LightningModule):
         if sampler == "uniform":
             return UniformCodes(self.n_codes, self.grid**2)
         codes, labels = self.training_codes.get()
-        return CodeFrequencies(codes.flatten(1), labels)
+        return CodeFrequencies(codes.flatten(1), labels, self.label_count)
+
+    def _known_labels(self) -> Tensor:
+        """The labels of the stored training images; 0 for all if the prior is not conditional."""
+        return self.training_codes.get()[1] * (self.label_count is not None)
 
     def code_length(self, images: Tensor) -> Tensor:
         r"""Length of a two-part code of each image, an upper bound of :math:`-\log p(x)`, in nats, (B,):
@@ -232,8 +239,8 @@ class VQVAE(LightningModule):
         if not is_binary(images):
             raise ValueError("a likelihood under Bernoulli pixels expected images of 0 and 1, got grey ones: train with --config binarized")
         codes = self.indices(images)
-        _, known = self.training_codes.get(self.device)
-        shares = torch.bincount(known, minlength=10) / len(known)
+        known = self._known_labels().to(self.device)
+        shares = torch.bincount(known, minlength=self.prior.classes) / len(known)
         given_label = [
             share.log() + self.prior.log_density(codes.flatten(1), torch.full_like(codes[:, 0, 0], label))
             for label, share in enumerate(shares)

@@ -1,11 +1,12 @@
 """Small models in the state that some training leaves, and one training step on a real batch."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
 from lit_models.contracts import HasTrainingCodes
@@ -18,18 +19,19 @@ from lit_models.vae_gan import VAEGAN
 from lit_models.vqvae import VQVAE
 
 SMALL_GAN = dict(generator_channels=16, discriminator_channels=16)
-BUILD = {
-    "ae": lambda: AE(channels=16),
-    "vae": lambda: VAE(channels=16),
-    "vae_conditional": lambda: ConditionalVAE(channels=16),
-    "vqvae": lambda: VQVAE(n_codes=32, channels=16, prior_width=32, prior_layers=1),
-    "gan": lambda: GAN(conditioning="clusters", clusters=5, **SMALL_GAN),
-    "gan_conditional": lambda: GAN(conditioning="projection", clusters=2, **SMALL_GAN),
-    "vae_gan": lambda: VAEGAN(encoder_channels=16, **SMALL_GAN),
-    "anchored": lambda: AnchoredDecoder(channels=16),
-    "pca_ae": lambda: PCAAE(channels=16),
-    "pca_vae": lambda: PCAVAE(channels=16),
+SMALL = {  # the arguments of small models, by the name of the config; further arguments may be given
+    "ae": (AE, dict(channels=16)),
+    "vae": (VAE, dict(channels=16)),
+    "vae_conditional": (ConditionalVAE, dict(channels=16)),
+    "vqvae": (VQVAE, dict(n_codes=32, channels=16, prior_width=32, prior_layers=1)),
+    "gan": (GAN, dict(conditioning="clusters", clusters=5, **SMALL_GAN)),
+    "gan_conditional": (GAN, dict(conditioning="projection", clusters=2, **SMALL_GAN)),
+    "vae_gan": (VAEGAN, dict(encoder_channels=16, **SMALL_GAN)),
+    "anchored": (AnchoredDecoder, dict(channels=16)),
+    "pca_ae": (PCAAE, dict(channels=16)),
+    "pca_vae": (PCAVAE, dict(channels=16)),
 }
+BUILD = {name: partial(model, **arguments) for name, (model, arguments) in SMALL.items()}
 
 
 def build(name: str) -> LightningModule:
@@ -52,7 +54,7 @@ def fit_one_batch(model: LightningModule, folder: Path) -> None:
     """Train `model` on one batch of the small digits with a real Trainer."""
     quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
     trainer = Trainer(accelerator="cpu", max_epochs=1, limit_train_batches=1, limit_val_batches=0, default_root_dir=folder, **quiet)
-    trainer.fit(model.train(), datamodule=MNISTDataModule("digits", limit=128, batch_size=64))
+    trainer.fit(model.train(), datamodule=ImageDataModule("digits", limit=128, batch_size=64))
 
 
 def moved(before: dict[str, torch.Tensor], model: LightningModule) -> set[str]:
@@ -65,6 +67,6 @@ def tensors(model: LightningModule) -> dict[str, torch.Tensor]:
 
 
 def digit_images(n: int) -> torch.Tensor:
-    data = MNISTDataModule("digits", limit=n)
+    data = ImageDataModule("digits", limit=n)
     data.setup()
     return data.images("train")[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from any_images import file_of_kind
 
 import lit_models
 from lit_models.command import main
@@ -34,8 +35,12 @@ SMALL = {
     "pca_vae": [LENGTH, "--model.init_args.channels=16"],
     "classifier": [LENGTH, "--model.init_args.channels=16"],
 }  # fmt: skip
+# The promises are tested on the small digits, or on own images of a kind of tests/any_images.py: IMAGES_OF_TESTS="colour 32" pytest ...
+KIND = os.environ.get("IMAGES_OF_TESTS", "")
+DATASET = str(file_of_kind(KIND)) if KIND else "digits"
+DATA = Path(DATASET).stem  # the name that run folders have
 DIGITS = [
-    "--data.init_args.dataset=digits",
+    f"--data.init_args.dataset={DATASET}",
     "--data.init_args.epoch_images=null",
     "--data.init_args.limit=250",
     "--data.init_args.batch_size=64",

@@ -34,7 +34,7 @@ def test_matched_noise_is_the_best_assignment_of_the_same_draws() -> None:
 
 @pytest.mark.parametrize("layout", ["line", "circle", "simplex"])
 def test_the_distance_of_neighbouring_anchors_is_the_root_of_the_dimension(layout: str) -> None:
-    anchors = class_anchors(layout, 16)
+    anchors = class_anchors(layout, 16, 10)
     apart = torch.cdist(anchors, anchors)
     torch.testing.assert_close(apart.diagonal(1), torch.full((9,), 4.0))
     if layout == "line":
@@ -42,7 +42,7 @@ def test_the_distance_of_neighbouring_anchors_is_the_root_of_the_dimension(layou
     else:
         assert float(apart[0, 9]) == pytest.approx(4.0)
     with pytest.raises(ValueError, match="expected latent_dim of at least"):
-        class_anchors(layout, 0)
+        class_anchors(layout, 0, 10)
 
 
 @torch.no_grad()

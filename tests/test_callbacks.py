@@ -24,7 +24,7 @@ from callbacks import (
 from callbacks.figures.centroids import medoids
 from callbacks.figures.picture import grid_picture
 from callbacks.figures.traversal import quantile_grid
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
 from lit_models.gan import GAN
@@ -40,8 +40,8 @@ def trainer_in(folder: Path, *callbacks: object, epochs: int = 1) -> Trainer:
     return Trainer(accelerator="cpu", max_epochs=epochs, default_root_dir=folder, callbacks=list(callbacks), log_every_n_steps=1, **quiet)
 
 
-def digits() -> MNISTDataModule:
-    return MNISTDataModule("digits", limit=128, batch_size=64)
+def digits() -> ImageDataModule:
+    return ImageDataModule("digits", limit=128, batch_size=64)
 
 
 def test_every_validation_of_an_epoch_has_a_picture_of_its_own(tmp_path: Path) -> None:
@@ -111,8 +111,8 @@ def test_looking_puts_modes_and_random_state_back() -> None:
 def test_class_means_and_spreads_agree_with_numpy() -> None:
     codes, labels = torch.randn(200, 3, 4, 4), torch.arange(200) % 10
     sevens = codes[labels == 7].numpy()
-    np.testing.assert_allclose(class_means(codes, labels)[7].numpy(), sevens.mean(axis=0), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(class_spreads(codes, labels)[7].numpy(), sevens.std(axis=0, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(class_means(codes, labels, 10)[7].numpy(), sevens.mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(class_spreads(codes, labels, 10)[7].numpy(), sevens.std(axis=0, ddof=1), rtol=1e-4)
 
 
 def test_stored_codes_are_those_of_the_stored_weights(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_model_with_anchors_shows_these_and_half_their_distance_is_the_unit(tm
 
 def test_a_medoid_is_the_code_with_the_least_distance_to_its_class() -> None:
     codes, labels = torch.randn(60, 3), torch.arange(60) % 10
-    for digit, found in enumerate(medoids(codes, labels)):
+    for digit, found in enumerate(medoids(codes, labels, range(10))):
         own = codes[labels == digit]
         sums = [sum(float((one - other).norm()) for other in own) for one in own]
         assert torch.equal(found, own[sums.index(min(sums))])
@@ -218,7 +218,7 @@ def test_held_out_log_density_is_logged_for_each_density(tmp_path: Path) -> None
     assert logged == {f"val/log_density_{name}" for name in model.samplers}
     with torch.no_grad():
         codes = model.eval().encode(data.reference_images("val", 1000)[0])
-    expected = model.training_codes.density("gmm", 3).log_density(codes).mean()
+    expected = model.training_codes.density("gmm", 3, 10).log_density(codes).mean()
     assert float(trainer.callback_metrics["val/log_density_gmm"]) == pytest.approx(float(expected), rel=1e-4)
 
 

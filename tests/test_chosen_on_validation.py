@@ -13,14 +13,14 @@ from lit_models.study.measuring import STAGE_MEASURES, measure_stage, measure_te
 from lit_models.study.plan import Plan, System
 
 GUARDED = '''
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 
 
 class TestImagesUsed(Exception):
     pass
 
 
-class Guarded(MNISTDataModule):
+class Guarded(ImageDataModule):
     """Its test images are for nobody, and neither are those of the whole data set."""
 
     def whole(self):

@@ -3,12 +3,12 @@
 import torch
 from torch import Generator
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.evaluation import classification_score
 
 
 def test_the_classification_score_is_high_for_real_images_and_chance_for_wrong_labels() -> None:
-    images, labels = MNISTDataModule("digits").whole().images("train")
+    images, labels = ImageDataModule("digits").whole().images("train")
     state = torch.get_rng_state()
     train, held = slice(0, 1000), slice(1000, None)
     real = classification_score(images[train], labels[train], images[held], labels[held])

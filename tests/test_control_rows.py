@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.evaluation.distortions import DISTORTIONS
 from lit_models.evaluation.yardstick import Yardstick, yardstick_of
 from lit_models.study import control_rows
@@ -14,7 +14,7 @@ from lit_models.study.control_rows import binarised
 
 @pytest.fixture(scope="module")
 def yardstick() -> Yardstick:
-    return yardstick_of("digits", MNISTDataModule("digits").whole(), 200, "test")
+    return yardstick_of("digits", ImageDataModule("digits").whole(), 200, "test")
 
 
 def test_real_binarised_and_distorted_images_have_rows_which_are_measured_once(
@@ -37,7 +37,7 @@ def test_real_binarised_and_distorted_images_have_rows_which_are_measured_once(
     monkeypatch.setattr(control_rows, "_measured", lambda yardstick: pytest.fail("measured again"))
     assert {row["name"]: row for row in control_rows.control_rows(tmp_path, yardstick)} == rows
     monkeypatch.setattr(control_rows, "_measured", lambda yardstick: [])
-    fewer = yardstick_of("digits", MNISTDataModule("digits").whole(), 150, "test")
+    fewer = yardstick_of("digits", ImageDataModule("digits").whole(), 150, "test")
     assert control_rows.control_rows(tmp_path, fewer) == [], "those of another number of images do not compare"
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from conftest import mnist_root, needs_mnist
 
-from datamodules import MNISTDataModule, sources
+from datamodules import ImageDataModule, sources
 
 
 def write_idx(folder: Path, n: int = 40, prefix: str = "", test: str = "t10k") -> None:
@@ -28,7 +28,7 @@ def write_idx(folder: Path, n: int = 40, prefix: str = "", test: str = "t10k") -
 
 
 def test_digits_are_split_without_overlap_and_fill_the_unit_interval() -> None:
-    data = MNISTDataModule("digits")
+    data = ImageDataModule("digits")
     data.setup()
     sizes = {name: len(split.images) for name, split in data.splits.items()}
     assert sum(sizes.values()) == 1797
@@ -44,7 +44,7 @@ def test_digits_are_split_without_overlap_and_fill_the_unit_interval() -> None:
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
 def test_binarised_pixels_are_on_as_often_as_they_are_grey(mode: str) -> None:
-    grey, binary = MNISTDataModule("digits"), MNISTDataModule("digits", binarize=mode, batch_size=2000)
+    grey, binary = ImageDataModule("digits"), ImageDataModule("digits", binarize=mode, batch_size=2000)
     grey.setup()
     binary.setup()
     expected = grey.images("val")[0].mean()
@@ -57,13 +57,13 @@ def test_binarised_pixels_are_on_as_often_as_they_are_grey(mode: str) -> None:
 
 
 def test_limit_takes_no_more_than_it_says() -> None:
-    data = MNISTDataModule("digits", limit=100)
+    data = ImageDataModule("digits", limit=100)
     data.setup()
     assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 100, "train": 100, "test": 100}
 
 
 def test_reference_images_are_the_same_at_every_call() -> None:
-    data = MNISTDataModule("digits", binarize="dynamic")
+    data = ImageDataModule("digits", binarize="dynamic")
     data.setup()
     first, second = data.reference_images("train", 50), data.reference_images("train", 50)
     assert torch.equal(first[0], second[0])
@@ -73,14 +73,14 @@ def test_reference_images_are_the_same_at_every_call() -> None:
 @pytest.mark.parametrize(("dataset", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
 def test_idx_files_of_the_family_are_read(dataset: str, folder: str, tmp_path: Path) -> None:
     write_idx(tmp_path / folder / "raw")
-    data = MNISTDataModule(dataset, root=str(tmp_path), verify=False)
+    data = ImageDataModule(dataset, root=str(tmp_path), verify=False)
     data.setup()
     assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 4, "train": 36, "test": 40}
 
 
 def test_emnist_is_turned_upright(tmp_path: Path) -> None:
     write_idx(tmp_path / "EMNIST" / "raw", prefix="emnist-digits-", test="test")
-    data = MNISTDataModule("emnist_digits", root=str(tmp_path))
+    data = ImageDataModule("emnist_digits", root=str(tmp_path))
     data.setup()
     raw = (tmp_path / "EMNIST" / "raw" / "emnist-digits-test-images-idx3-ubyte").read_bytes()[16 : 16 + 784]
     lying = torch.frombuffer(bytearray(raw), dtype=torch.uint8).view(28, 28)
@@ -104,7 +104,7 @@ def test_damaged_files_are_refused_by_name(file: str, change, said: str, tmp_pat
     write_idx(raw)
     (raw / file).write_bytes(change((raw / file).read_bytes()))
     with pytest.raises(ValueError, match=f"{file}: {said}"):
-        MNISTDataModule("mnist", root=str(tmp_path), verify=False).setup()
+        ImageDataModule("mnist", root=str(tmp_path), verify=False).setup()
 
 
 def out_of_reach(urls: list[str]) -> None:
@@ -115,14 +115,14 @@ def test_without_data_there_is_an_error_that_says_what_to_do(tmp_path: Path, mon
     monkeypatch.setattr(sources, "_probe", out_of_reach)
     said = r"(?s)mnist is not in .* could not be downloaded \(no route\).*expected train-images.*set --data.root or MNIST_ROOT"
     with pytest.raises(FileNotFoundError, match=said):
-        MNISTDataModule("mnist", root=str(tmp_path)).prepare_data()
+        ImageDataModule("mnist", root=str(tmp_path)).prepare_data()
 
 
 def test_the_fallback_is_taken_with_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_probe", out_of_reach)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MNIST_ROOT", raising=False)
-    data = MNISTDataModule()
+    data = ImageDataModule()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data.prepare_data()
@@ -145,17 +145,17 @@ def test_a_mirror_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     [
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"limit": 0}, "limit must be at least 1 or null"),
-        ({"dataset": "mnits"}, "dataset must be one of mnist, .*got 'mnits'"),
+        ({"dataset": "mnits"}, r"(?s)dataset to be one of mnist, .*got 'mnits'.*did you mean mnist\?"),
     ],
 )
 def test_bad_arguments_are_refused(arguments: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        MNISTDataModule(**arguments).prepare_data()
+        ImageDataModule(**arguments).prepare_data()
 
 
 @needs_mnist
 def test_mnist_has_its_55000_5000_10000_images_and_its_pixel_variance() -> None:
-    data = MNISTDataModule("mnist", root=str(mnist_root()))
+    data = ImageDataModule("mnist", root=str(mnist_root()))
     data.setup()
     assert {name: len(split.images) for name, split in data.splits.items()} == {"val": 5000, "train": 55000, "test": 10000}
     assert abs(float(data.images("train")[0].var()) - 0.0949) < 0.0005
@@ -177,10 +177,10 @@ def test_missing_files_are_downloaded_whole_or_not_at_all(tmp_path: Path, monkey
         monkeypatch.setattr(sources.FAMILY["mnist"], "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
         monkeypatch.setattr(sources.FAMILY["mnist"], "resources", [*resources[:-1], (resources[-1][0], "0" * 32)])
         with pytest.raises(FileNotFoundError, match="could not be downloaded"):  # the last file is not what it should be
-            MNISTDataModule("mnist", root=str(root)).prepare_data()
+            ImageDataModule("mnist", root=str(root)).prepare_data()
         assert list(root.iterdir()) == []
         monkeypatch.setattr(sources.FAMILY["mnist"], "resources", resources)
-        data = MNISTDataModule("mnist", root=str(root), verify=False)
+        data = ImageDataModule("mnist", root=str(root), verify=False)
         data.prepare_data()
         server.shutdown()
     data.setup()

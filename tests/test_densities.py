@@ -99,10 +99,10 @@ def test_a_density_is_fitted_once_and_again_only_for_new_codes() -> None:
     model = AE(latent_dim=4, channels=16)
     codes, labels = codes_of()
     model.training_codes.keep(codes, labels)
-    first = model.training_codes.density("gmm", 4)
-    assert model.training_codes.density("gmm", 4) is first
+    first = model.training_codes.density("gmm", 4, 10)
+    assert model.training_codes.density("gmm", 4, 10) is first
     model.training_codes.keep(codes + 1, labels)
-    assert model.training_codes.density("gmm", 4) is not first
+    assert model.training_codes.density("gmm", 4, 10) is not first
     assert set(model.training_codes.get_extra_state()) == {"codes", "labels"}, "no density should be stored"
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import lit_models
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models import AE, VAE, load, reproducible
 from lit_models.contracts import CanDecode, CanEncode, CanSample
 
@@ -91,7 +91,7 @@ def test_a_reproducible_run_is_resumed_bit_for_bit(tmp_path: Path) -> None:
         options = QUIET | {"enable_checkpointing": True} | reproducible()
         trainer = Trainer(max_epochs=epochs, default_root_dir=tmp_path / folder, **options)
         model = VAE(channels=16, lr_steps=100)
-        trainer.fit(model, datamodule=MNISTDataModule("digits", limit=200, batch_size=64), ckpt_path=ckpt_path)
+        trainer.fit(model, datamodule=ImageDataModule("digits", limit=200, batch_size=64), ckpt_path=ckpt_path)
         return model
 
     whole = run(3, "whole")
@@ -104,7 +104,7 @@ def test_a_reproducible_run_is_resumed_bit_for_bit(tmp_path: Path) -> None:
 def test_load_opens_a_run_a_folder_of_runs_and_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     trainer = Trainer(max_epochs=1, **QUIET)
-    trainer.fit(VAE(channels=16), datamodule=MNISTDataModule("digits", limit=100))
+    trainer.fit(VAE(channels=16), datamodule=ImageDataModule("digits", limit=100))
     for file in ("plain.ckpt", "runs/version_0/checkpoints/last.ckpt"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         trainer.save_checkpoint(file)

@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 
 from callbacks import GenerativeMetrics, KeepTrainingCodes, SeedEachStep, Snapshots
 from callbacks.generative_metrics import LOGGED
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.evaluation import KernelDistance
 from lit_models.evaluation.classifier import Classifier
 from lit_models.evaluation.features import spaces_of
@@ -23,8 +23,8 @@ def trainer_in(folder: Path, *callbacks: object, epochs: int = 1) -> Trainer:
     return Trainer(accelerator="cpu", max_epochs=epochs, default_root_dir=folder, callbacks=list(callbacks), **quiet)
 
 
-def mnist() -> MNISTDataModule:
-    return MNISTDataModule("mnist", root=str(mnist_root()), limit=256, batch_size=64)
+def mnist() -> ImageDataModule:
+    return ImageDataModule("mnist", root=str(mnist_root()), limit=256, batch_size=64)
 
 
 @needs_mnist
@@ -49,7 +49,7 @@ def test_a_judge_looks_on_and_the_model_neither_learns_nor_keeps_anything_of_it(
 def test_a_data_set_without_a_judge_is_measured_in_the_untrained_space_and_is_told_so(tmp_path: Path, capsys) -> None:
     trainer = trainer_in(tmp_path, GenerativeMetrics(n=100))
     model = GAN(conditioning="projection", clusters=1, generator_channels=16, discriminator_channels=16)
-    trainer.fit(model, datamodule=MNISTDataModule("digits", limit=200))
+    trainer.fit(model, datamodule=ImageDataModule("digits", limit=200))
     assert "judge    none for digits: distances are measured in the untrained space" in capsys.readouterr().out
     assert not {"val/recognisable", "val/kid"} & trainer.callback_metrics.keys()
     images = trainer.datamodule.reference_images("val", 100)[0]
@@ -69,7 +69,7 @@ def test_no_measure_of_samples_selects_a_model_so_that_a_gan_keeps_its_last(fit,
 
 
 def test_what_draws_no_samples_is_left_out_and_said(tmp_path: Path, capsys) -> None:
-    trainer_in(tmp_path, GenerativeMetrics()).fit(Classifier(channels=16), datamodule=MNISTDataModule("digits", limit=128))
+    trainer_in(tmp_path, GenerativeMetrics()).fit(Classifier(channels=16), datamodule=ImageDataModule("digits", limit=128))
     assert "left out GenerativeMetrics (Classifier lacks classes, sample)" in capsys.readouterr().out
     with pytest.raises(ValueError, match="n expected at least 100 samples"):
         GenerativeMetrics(n=5)
@@ -78,10 +78,10 @@ def test_what_draws_no_samples_is_left_out_and_said(tmp_path: Path, capsys) -> N
 def test_snapshots_are_taken_at_their_images_and_count_on_after_a_resume(tmp_path: Path) -> None:
     data = dict(limit=128, batch_size=32)
     trainer = trainer_in(tmp_path, KeepTrainingCodes(), Snapshots([40, 128, 200]), epochs=1)
-    trainer.fit(VAE(channels=16), datamodule=MNISTDataModule("digits", **data))
+    trainer.fit(VAE(channels=16), datamodule=ImageDataModule("digits", **data))
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     resumed = trainer_in(tmp_path, KeepTrainingCodes(), Snapshots([40, 128, 200]), epochs=2)
-    resumed.fit(VAE(channels=16), datamodule=MNISTDataModule("digits", **data), ckpt_path=tmp_path / "last.ckpt")
+    resumed.fit(VAE(channels=16), datamodule=ImageDataModule("digits", **data), ckpt_path=tmp_path / "last.ckpt")
     found = {}
     for file in sorted((tmp_path / "snapshots").glob("*.ckpt")):
         saved = torch.load(file, weights_only=True)

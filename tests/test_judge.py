@@ -8,7 +8,7 @@ import torch
 from conftest import mnist_root, needs_mnist
 from torch.nn.functional import avg_pool2d
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.evaluation.classifier import Classifier, blend
 from lit_models.evaluation.corruptions import HELD_OUT, KINDS, TRAINED, spoil
 from lit_models.evaluation.features import spaces_of
@@ -17,14 +17,14 @@ from lit_models.evaluation.judge import SHIPPED, Judge, controls, judge_of, know
 
 @pytest.fixture(scope="module")
 def test_images() -> tuple[torch.Tensor, torch.Tensor]:
-    data = MNISTDataModule("mnist", root=str(mnist_root()))
+    data = ImageDataModule("mnist", root=str(mnist_root()))
     data.setup()
     return data.images("test")
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Judge:
-    found = judge_of("mnist", MNISTDataModule("mnist", root=str(mnist_root())).whole())
+    found = judge_of("mnist", ImageDataModule("mnist", root=str(mnist_root())).whole())
     assert found is not None
     return found[0]
 
@@ -95,7 +95,7 @@ def test_at_least_two_kinds_of_corruption_are_held_out_of_training() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_corrupted_image_is_a_valid_image_and_differs_from_all_originals(name: str) -> None:
-    data = MNISTDataModule("digits", limit=200)
+    data = ImageDataModule("digits", limit=200)
     data.setup()
     images, labels = data.images("train")
     found = KINDS[name](images, labels, torch.Generator().manual_seed(0))
@@ -119,14 +119,14 @@ def test_the_kinds_of_corruption_share_the_images() -> None:
 
 
 @pytest.fixture
-def small_judge() -> tuple[Judge, MNISTDataModule]:
+def small_judge() -> tuple[Judge, ImageDataModule]:
     torch.manual_seed(0)
-    data = MNISTDataModule("digits")
+    data = ImageDataModule("digits")
     data.setup()
     return make_judge(Classifier(channels=16, width=16), Classifier("pooled", channels=4, width=16), data), data
 
 
-def test_a_judge_is_the_same_after_saving_and_loading(small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path) -> None:
+def test_a_judge_is_the_same_after_saving_and_loading(small_judge: tuple[Judge, ImageDataModule], tmp_path: Path) -> None:
     judge, data = small_judge
     for parameter in judge.parameters():
         parameter.copy_(parameter.half())  # the precision in which a judge is saved
@@ -139,7 +139,7 @@ def test_a_judge_is_the_same_after_saving_and_loading(small_judge: tuple[Judge, 
     assert len(found[0].sha256) == 64
 
 
-def test_thresholds_accept_the_requested_share_of_images(small_judge: tuple[Judge, MNISTDataModule]) -> None:
+def test_thresholds_accept_the_requested_share_of_images(small_judge: tuple[Judge, ImageDataModule]) -> None:
     judge, data = small_judge
     images = data.images("train")[0]
     judge.limits = torch.full((4,), torch.inf)
@@ -149,7 +149,7 @@ def test_thresholds_accept_the_requested_share_of_images(small_judge: tuple[Judg
 
 
 def test_a_judge_of_another_data_set_is_refused_and_a_missing_one_is_none(
-    small_judge: tuple[Judge, MNISTDataModule], tmp_path: Path
+    small_judge: tuple[Judge, ImageDataModule], tmp_path: Path
 ) -> None:
     save_judge(small_judge[0], "kmnist", "untrained", tmp_path / "judge.pt")
     with pytest.raises(ValueError, match="expected a judge of digits, got one of kmnist"):
@@ -168,7 +168,7 @@ def test_lightning_judge_makes_a_judge_of_two_runs_and_spaces_of_two_others(fit,
     assert lightning("judge", "--make", *runs[2:], "--dataset", "digits", "--output", "spaces.pt") == 0
     said = capsys.readouterr().out
     assert said.count("right on validation images") == 4
-    data = MNISTDataModule("digits").whole()
+    data = ImageDataModule("digits").whole()
     judge, _ = load_judge(tmp_path / "judge.pt", "digits", known_images(data))
     assert len(judge.assess(data.images("val")[0]).classes) == len(data.images("val")[0])
     spaces = spaces_of("digits", data.images("train")[0], tmp_path / "spaces.pt")

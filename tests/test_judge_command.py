@@ -11,13 +11,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from datamodules import MNISTDataModule
-from lit_models.evaluation.given_images import as_digits, read_images, read_labels
+from datamodules import ImageDataModule
+from lit_models.evaluation.given_images import as_images, read_images, read_labels
 
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor]:
-    images, labels = MNISTDataModule("digits").whole().images("train")
+    images, labels = ImageDataModule("digits").whole().images("train")
     return images[:140], labels[:140]
 
 
@@ -43,7 +43,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_images_of_any_usual_form_are_read_and_what_was_changed_is_said(form: str, digits: tuple[Tensor, Tensor]) -> None:
     change, notes = FORMS[form]
-    found, said = as_digits(change(digits[0]).numpy())
+    found, said = as_images(change(digits[0]).numpy())
     torch.testing.assert_close(found, digits[0], atol=0.06 if form == "slightly outside" else 1 / 255, rtol=0)
     assert len(said) == len(notes)
     for note, expected in zip(said, notes, strict=True):
@@ -51,11 +51,11 @@ def test_images_of_any_usual_form_are_read_and_what_was_changed_is_said(form: st
 
 
 def test_another_size_is_resized_and_said(digits: tuple[Tensor, Tensor]) -> None:
-    found, said = as_digits(interpolate(digits[0], size=(64, 64), mode="bilinear").numpy())
+    found, said = as_images(interpolate(digits[0], size=(64, 64), mode="bilinear").numpy())
     assert found.shape == digits[0].shape
     assert float((found - digits[0]).abs().mean()) < 0.03
     assert said == ["64 x 64: resized to 28 x 28, which blurs"]
-    assert as_digits(np.full((5, 28, 28), 0.25))[1] == ["all images are equal"]
+    assert as_images(np.full((5, 28, 28), 0.25))[1] == ["all images are equal"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_another_size_is_resized_and_said(digits: tuple[Tensor, Tensor]) -> None
 )
 def test_what_cannot_be_images_is_refused_with_what_was_found(array: np.ndarray, expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
-        as_digits(array)
+        as_images(array)
 
 
 def test_folders_of_pictures_have_labels_if_their_subfolders_are_numbers(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
@@ -159,18 +159,19 @@ def test_bad_samples_are_refused_in_three_lines(lightning, capsys, words: list[s
     assert len(said.strip().splitlines()) <= 3
 
 
-def test_without_samples_the_command_reports_on_the_controls(lightning, capsys) -> None:
-    assert lightning("judge", "--dataset", "digits", "--num", "120") == 0
+def test_without_samples_and_labels_the_command_reports_on_the_controls(lightning, capsys) -> None:
+    np.savez("plain.npz", images=(255 * ImageDataModule("digits").whole().images("train")[0]).byte().numpy())
+    assert lightning("judge", "--dataset", "plain.npz", "--num", "100") == 0
     said = capsys.readouterr().out
-    assert "no judge for digits" in said
+    assert "no judge for plain.npz, which has no labels" in said
     assert "blurred, window of n x n" in said
-    assert "two digits, share" in said
+    assert "copies per image" in said
 
 
 @needs_mnist
 def test_samples_of_mnist_have_the_judges_measures_too(lightning, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setenv("MNIST_ROOT", str(mnist_root()))
-    images = MNISTDataModule("mnist", root=str(mnist_root())).whole().images("val")[0]
+    images = ImageDataModule("mnist", root=str(mnist_root())).whole().images("val")[0]
     np.save("samples.npy", images[:300, 0].numpy())
     assert lightning("judge", "samples.npy") == 0
     found = json.loads(Path("measures.json").read_text())["measures"]

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from datamodules.loader import EvalLoader, TrainLoader
 from datamodules.sources import Split
 
@@ -90,7 +90,7 @@ def test_a_small_data_set_is_repeated_to_fill_an_epoch() -> None:
     assert len(loader) == 5
     assert sorted(seen) == sorted([*range(30)] * 3)
     assert len({tuple(seen[start : start + 30]) for start in (0, 30, 60)}) == 3, "each pass should have another order"
-    data = MNISTDataModule("digits", limit=100, epoch_images=250)
+    data = ImageDataModule("digits", limit=100, epoch_images=250)
     data.setup()
     assert sum(len(images) for images, _ in data.train_dataloader()) == 300
     assert sum(len(images) for images, _ in data.val_dataloader()) == 100

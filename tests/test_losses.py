@@ -5,8 +5,7 @@ import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from lit_models.losses import (
-    PIXEL_VARIANCE,
-    PIXELS,
+    MNIST_VARIANCE,
     bernoulli_loss,
     commitment_loss,
     discriminator_loss,
@@ -50,19 +49,19 @@ def test_code_likelihood_is_a_sum_of_cross_entropies() -> None:
 def test_commitment_keeps_the_papers_ratio_to_reconstruction_for_any_shape(batch: int, dim: int, grid: int) -> None:
     vectors, offset = torch.randn(batch, dim, grid, grid), 0.3
     images = torch.rand(batch, 1, 28, 28)
-    ours = squared_error(images + 0.1, images).mean(), commitment_loss(vectors, vectors + offset).mean()
-    papers = torch.tensor(0.1**2 / PIXEL_VARIANCE), torch.tensor(0.25 * offset**2)
+    ours = squared_error(images + 0.1, images).mean(), commitment_loss(vectors, vectors + offset, 784).mean()
+    papers = torch.tensor(0.1**2 / MNIST_VARIANCE), torch.tensor(0.25 * offset**2)
     torch.testing.assert_close(ours[1] / ours[0], papers[1] / papers[0])
-    torch.testing.assert_close(ours[0], papers[0] * PIXELS * PIXEL_VARIANCE)
+    torch.testing.assert_close(ours[0], papers[0] * 784 * MNIST_VARIANCE)
 
 
 def test_commitment_in_nats_keeps_the_papers_ratio_to_gaussian_nats() -> None:
     """Nats of Gaussian pixels with the data's variance, without their constant, are 784 / 2 times the paper's reconstruction."""
-    vectors, offset, log_var = torch.randn(4, 2, 4, 4), 0.3, torch.tensor(PIXEL_VARIANCE).log()
+    vectors, offset, log_var = torch.randn(4, 2, 4, 4), 0.3, torch.tensor(MNIST_VARIANCE).log()
     images = torch.rand(4, 1, 28, 28)
     nats = (gaussian_nll(images + 0.1, images, log_var) - gaussian_nll(images, images, log_var)).mean()
-    papers = torch.tensor(0.1**2 / PIXEL_VARIANCE), torch.tensor(0.25 * offset**2)
-    ours = commitment_loss(vectors, vectors + offset, nats=True).mean()
+    papers = torch.tensor(0.1**2 / MNIST_VARIANCE), torch.tensor(0.25 * offset**2)
+    ours = commitment_loss(vectors, vectors + offset, 784, nats=True).mean()
     torch.testing.assert_close(ours / nats, papers[1] / papers[0], rtol=1e-4, atol=0)
 
 

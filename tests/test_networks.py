@@ -10,7 +10,7 @@ from lit_models.nn.blocks import FlattenGrid, UnflattenGrid
 def test_grids_become_vectors_and_grids_again_without_a_copy() -> None:
     grid = torch.rand(3, 5, 7, 7).to(memory_format=torch.channels_last)
     vectors = FlattenGrid()(grid)
-    again = UnflattenGrid(5)(vectors)
+    again = UnflattenGrid(5, 7)(vectors)
     assert torch.equal(again, grid)
     assert again.is_contiguous(memory_format=torch.channels_last)
     assert vectors.data_ptr() == grid.data_ptr() == again.data_ptr()

@@ -10,7 +10,7 @@ from torch import distributed as dist
 from torch import multiprocessing as mp
 from torch.nn.functional import avg_pool2d
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.evaluation import JudgeOutput, SampleQuality, posterior_use, response_to_noise, separation, sharpness, sigma50
 from lit_models.evaluation.corruptions import KINDS
 from lit_models.evaluation.noise_response import within_class_distance
@@ -54,7 +54,7 @@ def quality(real: tuple[Tensor, Tensor], drawn: tuple[Tensor, Tensor], asked: Te
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor]:
-    data = MNISTDataModule("digits", limit=400)
+    data = ImageDataModule("digits", limit=400)
     data.setup()
     return data.images("train")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from conftest import DIGITS, ROOT, mnist_root, needs_mnist
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.evaluation import yardstick_of
 from lit_models.evaluation.judge import SHIPPED
 from lit_models.study.plan import read_plan
@@ -40,7 +40,7 @@ def test_the_model_of_the_readme_trains_and_is_sampled(lightning, tmp_path: Path
 @needs_mnist
 def test_the_metric_of_the_readme_measures_given_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MNIST_ROOT", str(mnist_root()))
-    images, labels = MNISTDataModule("mnist").whole().images("val")
+    images, labels = ImageDataModule("mnist").whole().images("val")
     told: dict[str, Any] = {"images": images[:300], "labels": labels[:300]}
     exec(block("python", 1), told)
     assert {"kid", "coverage", "cas", "nearer_to_training"} <= told["measures"].keys()
@@ -151,7 +151,7 @@ def test_the_readmes_table_of_peers_is_what_the_command_wrote() -> None:
 
 @needs_mnist
 def test_the_committed_measurements_are_of_the_yardstick_that_is_shipped() -> None:
-    yardstick = yardstick_of("mnist", MNISTDataModule("mnist", root=str(mnist_root())).whole(), 100)
+    yardstick = yardstick_of("mnist", ImageDataModule("mnist", root=str(mnist_root())).whole(), 100)
     for name in ("systems", "controls"):
         assert json.loads(SYSTEMS.with_name(f"{name}.json").read_text())["yardstick"] == yardstick.sha256
 

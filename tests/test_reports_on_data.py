@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import LearningRateFinder  # noqa: F401  (a con
 from reports import SMALL, F, three_lines
 from test_data import write_idx
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models import VAE
 
 # -- 1, 2, 3, 38: data that is not where it was looked for
@@ -48,11 +48,11 @@ def test_2_3_files_are_found_packed_or_not(place: str, packed: bool, tmp_path: P
     if packed:
         for file in (tmp_path / place).iterdir():
             subprocess.run(["gzip", file], check=True)
-    data = MNISTDataModule("mnist", root=str(tmp_path / "flat"), verify=False)
+    data = ImageDataModule("mnist", root=str(tmp_path / "flat"), verify=False)
     data.setup()
     assert len(data.splits["test"].images) == 40
     monkeypatch.setenv("MNIST_ROOT", str(tmp_path / place))
-    again = MNISTDataModule("mnist", verify=False)
+    again = ImageDataModule("mnist", verify=False)
     again.setup()
     assert again.images_sha256 == data.images_sha256
 
@@ -64,7 +64,7 @@ def test_3_a_packed_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
     packed = file.with_name(f"{file.name}.gz")
     packed.write_bytes(packed.read_bytes()[:-2000])
     with pytest.raises(ValueError, match=r"train-images-idx3-ubyte\.gz: expected a file packed by gzip"):
-        MNISTDataModule("mnist", root=str(tmp_path), verify=False).setup()
+        ImageDataModule("mnist", root=str(tmp_path), verify=False).setup()
 
 
 # -- 6, 31, 39: other images than were meant
@@ -134,7 +134,7 @@ def test_9_a_class_that_does_not_occur_is_a_black_cell(tmp_path: Path) -> None:
     from lit_models.sampling.class_places import class_means
 
     model = VAE(channels=16).eval()
-    means = class_means(torch.randn(18, 16), torch.arange(18) % 9)
+    means = class_means(torch.randn(18, 16), torch.arange(18) % 9, 10)
     with torch.no_grad():
         images = decode_known(model, means)
     assert images[9].abs().max() == 0
@@ -153,7 +153,7 @@ def test_2_flat_files_of_mnist_itself_are_found(tmp_path: Path) -> None:
     (tmp_path / "flat").mkdir()
     for file in (Path(str(mnist_root())) / "MNIST" / "raw").glob("t*ubyte"):
         os.symlink(file, tmp_path / "flat" / file.name)
-    data = MNISTDataModule("mnist", root=str(tmp_path / "flat"))
+    data = ImageDataModule("mnist", root=str(tmp_path / "flat"))
     data.setup()
     assert len(data.images("test")[0]) == 10_000
     shutil.rmtree(tmp_path / "flat")

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import LearningRateFinder  # noqa: F401  (a con
 from lightning.pytorch.loggers import CSVLogger
 from reports import SMALL, F, three_lines
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models import VAE, load
 
 
@@ -83,7 +83,7 @@ def test_43_the_board_ends_with_its_process(run: Path, tmp_path: Path) -> None:
 def test_29_what_the_checkpoint_of_a_plain_trainer_knows_suffices(lightning, tmp_path: Path, capsys) -> None:
     lightning("configs")  # changes into the test's folder
     trainer = Trainer(max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
-    trainer.fit(VAE(channels=16), datamodule=MNISTDataModule(dataset="digits", limit=100))
+    trainer.fit(VAE(channels=16), datamodule=ImageDataModule(dataset="digits", limit=100))
     (file,) = tmp_path.rglob("*.ckpt")
     assert lightning("sample", file, "--output", "s.png") == 0
     capsys.readouterr()
@@ -210,6 +210,6 @@ def test_30_numbers_that_are_none_are_refused(words: list[str], said: str, run: 
 def test_the_run_folder_of_a_plain_trainer_is_opened(lightning, tmp_path: Path) -> None:
     lightning("configs")  # changes into the test's folder
     trainer = Trainer(max_epochs=1, accelerator="cpu", logger=CSVLogger("."), enable_progress_bar=False, enable_model_summary=False)
-    trainer.fit(VAE(channels=16), datamodule=MNISTDataModule("digits", limit=100))
+    trainer.fit(VAE(channels=16), datamodule=ImageDataModule("digits", limit=100))
     assert load(tmp_path / "lightning_logs" / "version_0").sample(2).shape == (2, 1, 28, 28)
     assert load("lightning_logs").sample(2).shape == (2, 1, 28, 28)

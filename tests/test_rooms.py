@@ -75,7 +75,7 @@ def test_an_import_that_leads_upwards_is_found(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("test_rooms.ROOT", tmp_path)
     file = tmp_path / "lit_models" / "nn" / "wrong.py"
     file.parent.mkdir(parents=True)
-    file.write_text("def f():\n    from lit_models.command.errors import UserError\n    from lit_models.losses import PIXELS\n")
+    file.write_text("def f():\n    from lit_models.command.errors import UserError\n    from lit_models.losses import squared_error\n")
     assert upward_imports(file) == ["lit_models.command.errors.UserError"]
 
 

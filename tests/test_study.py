@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.study.columns import COLUMNS, columns_of
 from lit_models.study.measuring import data_of_run, is_measured, measures_of
 from lit_models.study.plan import System, read_plan
@@ -83,19 +83,19 @@ def test_a_plan_that_extends_itself_or_nothing_is_refused(other: str, message: s
 
 
 def test_the_data_of_a_run_is_ours_and_has_the_images_of_the_run() -> None:
-    data = MNISTDataModule("digits", limit=20)
+    data = ImageDataModule("digits", limit=20)
     data.setup()
     saved = {
-        "run": {"data": "datamodules.MNISTDataModule", "dataset": "digits"},
+        "run": {"data": "datamodules.ImageDataModule", "dataset": "digits"},
         "datamodule_hyper_parameters": dict(data.hparams),
-        "MNISTDataModule": data.state_dict(),
+        "ImageDataModule": data.state_dict(),
     }
     assert torch.equal(data_of_run(saved, "data").images("test")[0], data.images("test")[0])
-    for other in ("datamodules_of_mine.MNISTDataModule", "os.system"):
+    for other in ("datamodules_of_mine.ImageDataModule", "os.system"):
         with pytest.raises(ValueError, match="expected a run on one of our data modules"):
             data_of_run(saved | {"run": {"data": other, "dataset": "digits"}}, "data")
     with pytest.raises(ValueError, match="expected the images of digits"):
-        data_of_run(saved | {"MNISTDataModule": data.state_dict() | {"images_sha256": "0" * 64}}, "data")
+        data_of_run(saved | {"ImageDataModule": data.state_dict() | {"images_sha256": "0" * 64}}, "data")
 
 
 def test_the_columns_are_those_of_the_spaces_that_a_study_has() -> None:

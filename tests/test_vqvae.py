@@ -82,7 +82,7 @@ def test_the_reconstruction_term_is_in_nats_on_binary_images_and_a_squared_error
     monkeypatch.setattr(model.quantiser, "update", lambda vectors: None)
     model.training_step([images, labels], 0)
     torch.testing.assert_close(logged["train/reconstruction"], expected)
-    commitment = commitment_loss(vectors, model.encode(images), 0.25, nats=binary).mean()
+    commitment = commitment_loss(vectors, model.encode(images), 784, nats=binary).mean()
     torch.testing.assert_close(logged["train/commitment"], commitment)
 
 

@@ -10,7 +10,7 @@ from conftest import mnist_root, needs_mnist
 from torch import Generator, Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.evaluation import JudgeSamples, KernelDistance, Yardstick, yardstick_of
 from lit_models.evaluation.distortions import DISTORTIONS
@@ -32,7 +32,7 @@ UNSEEN_ON_DIGITS = {"classes left out", "class means, share", "blends of two dig
 @cache
 def yardstick(dataset: str) -> Yardstick:
     root = str(mnist_root()) if dataset == "mnist" else None
-    return yardstick_of(dataset, MNISTDataModule(dataset, root=root).whole(), 2000)
+    return yardstick_of(dataset, ImageDataModule(dataset, root=root).whole(), 2000)
 
 
 @cache
@@ -108,7 +108,7 @@ def test_what_a_space_does_not_see_is_known() -> None:
 
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_a_distortion_gives_as_many_images_in_range_and_depends_on_its_generator_alone(name: str) -> None:
-    images, labels = MNISTDataModule("digits").whole().images("train")
+    images, labels = ImageDataModule("digits").whole().images("train")
     images, labels = images[:300], labels[:300]
     state = torch.get_rng_state()
     for strength in DISTORTIONS[name].strengths:
@@ -144,7 +144,7 @@ def test_the_untrained_space_is_two_convolutions_with_averages_and_a_projection(
 
 
 def test_features_have_zero_mean_and_unit_variance_over_real_images() -> None:
-    images = MNISTDataModule("digits").whole().images("train")[0]
+    images = ImageDataModule("digits").whole().images("train")[0]
     features = spaces_of("digits", images)(images[:2000])["untrained"]
     torch.testing.assert_close(features.mean(dim=0), torch.zeros(features.shape[1]), atol=1e-4, rtol=0)
     assert float(features.square().mean()) == pytest.approx(1, abs=1e-4)
@@ -173,7 +173,7 @@ def test_the_metric_gives_what_the_yardstick_gives_and_keeps_it_out_of_checkpoin
 
 
 def test_a_yardstick_of_validation_images_never_asks_for_test_images() -> None:
-    whole = MNISTDataModule("digits").whole()
+    whole = ImageDataModule("digits").whole()
 
     class NoTest:
         def images(self, split: str) -> tuple[Tensor, Tensor]:
@@ -189,7 +189,7 @@ def test_a_yardstick_of_validation_images_never_asks_for_test_images() -> None:
 @needs_mnist
 def test_the_real_images_are_drawn_from_all_test_images() -> None:
     """The first half of MNIST's test images is by other writers than the second: a prefix would be far from the training images."""
-    data = MNISTDataModule("mnist", root=str(mnist_root())).whole()
+    data = ImageDataModule("mnist", root=str(mnist_root())).whole()
     chosen = yardstick_of("mnist", data, 2000, "test")
 
     def distance(real: Tensor) -> tuple[float, float]:
@@ -220,4 +220,4 @@ def test_real_images_get_the_values_that_real_images_should_have() -> None:
 
 
 def test_two_yardsticks_of_the_same_networks_have_one_hash(tmp_path: Path) -> None:
-    assert yardstick("digits").sha256 == yardstick_of("digits", MNISTDataModule("digits").whole(), 100).sha256
+    assert yardstick("digits").sha256 == yardstick_of("digits", ImageDataModule("digits").whole(), 100).sha256

@@ -11,8 +11,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from torch import Tensor
 
+from callbacks.figures.classes import MOST, shown_classes
 from callbacks.observer import Observer
 from lit_models.checkpoints.files import replacing
+from lit_models.contracts import DescribesImages
 from lit_models.training.fixed_images import data_name, fixed_images
 
 Drawn = Iterator[tuple[str, np.ndarray]]
@@ -66,13 +68,24 @@ def validation_images(trainer: Trainer, pl_module: LightningModule, n: int) -> t
     return images.to(pl_module.device, pl_module.dtype), None if labels is None else labels.to(pl_module.device)
 
 
-def one_per_class(trainer: Trainer, pl_module: LightningModule) -> tuple[Tensor, Tensor]:
-    """The first fixed validation image of each class that occurs, and the classes; ten images of class 0 if there are no labels."""
+def lack_of_labels(trainer: Trainer) -> str:
+    """Why a figure of classes cannot be made, if the data module says that its images have no labels; empty otherwise."""
+    data = trainer.datamodule
+    return f"{data_name(trainer)} has no labels" if isinstance(data, DescribesImages) and data.classes is None else ""
+
+
+def one_per_class(trainer: Trainer, pl_module: LightningModule) -> tuple[Tensor, Tensor | None, int]:
+    """The first fixed validation image of each class that is shown, the classes, and the number of classes that occur.
+
+    Classes are shown as `shown_classes` chooses them from those that occur. Without labels it is ten images, None and 0.
+    """
     images, labels = validation_images(trainer, pl_module, 1000)
     if labels is None:
-        return images[:10], torch.zeros(len(images[:10]), dtype=torch.long, device=images.device)
-    first = torch.stack([(labels == label).nonzero()[0, 0] for label in labels.unique()])
-    return images[first], labels[first]
+        return images[:MOST], None, 0
+    occurring = labels.unique()
+    shown = occurring[shown_classes(len(occurring))]
+    first = torch.stack([(labels == label).nonzero()[0, 0] for label in shown])
+    return images[first], shown, len(occurring)
 
 
 def decode_known(pl_module: LightningModule, codes: Tensor) -> Tensor:

@@ -1,23 +1,33 @@
 """The codes of training images in two dimensions."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.colors import hsv_to_rgb, to_hex
 from matplotlib.figure import Figure as Plot
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
+from callbacks.figures.classes import MOST, shown_classes
 from callbacks.figures.figure import Drawn, Figure, caption, validation_images
 from callbacks.figures.picture import plot_picture
 from lit_models.contracts import CanEncode, HasTrainingCodes
-from lit_models.sampling.class_places import code_vectors
+from lit_models.sampling.class_places import class_count, code_vectors
+from lit_models.training.fixed_images import class_names_of
+
+LONGEST = 14  # letters of a name at a centroid
 
 
 class Latents(Figure):
-    """One point per image, coloured by class, with each class centroid marked.
+    """One point per image, coloured by class, with each class centroid marked by the name of the class.
+
+    Only the centroids of the first ten of more classes are marked. Images without labels have one colour and no mark.
 
     Codes of two or three numbers are shown as they are, and a code of one number against its rank. At the end of training the codes of
     validation images go to TensorBoard's embedding projector, with thumbnails.
@@ -50,15 +60,10 @@ class Latents(Figure):
             flat, axes = TSNE(2, init="pca", random_state=0).fit_transform(points), ("t-SNE 1", "t-SNE 2")
         plot = Plot(figsize=(7, 6), layout="constrained")
         panel = plot.subplots(subplot_kw={"projection": "3d"} if flat.shape[1] == 3 else {})
-        for label in sorted(set(classes.tolist())):
-            colour = f"C{max(label, 0)}"
-            own = flat[classes == label]
-            panel.scatter(*own.T, s=9, color=colour, alpha=0.6, linewidths=0)  # type: ignore[misc]
-            mark = {"boxstyle": "circle", "facecolor": colour, "edgecolor": "black"}
-            place = (*own.mean(axis=0), str(label) if label >= 0 else "")  # three numbers in space
-            panel.text(*place, ha="center", va="center", color="white", weight="bold", bbox=mark)  # type: ignore[call-arg]
-        names = dict(zip(("xlabel", "ylabel", "zlabel"), axes, strict=False))
-        panel.set(**names, title=caption(trainer, f"codes of {len(flat)} training images"))
+        marked = mark_classes(panel, flat, classes, names_of_labels(trainer, pl_module, labels))
+        some = f", first {marked} of {len(set(classes.tolist()))} classes named" if marked < len(set(classes.tolist()) - {-1}) else ""
+        sides = dict(zip(("xlabel", "ylabel", "zlabel"), axes, strict=False))
+        panel.set(**sides, title=caption(trainer, f"codes of {len(flat)} training images{some}"))
         shape = {1: "line", 2: "plane", 3: "space"}.get(points.shape[1], self.method)
         yield f"latents/{shape}", plot_picture(plot)
 
@@ -69,8 +74,50 @@ class Latents(Figure):
         with self.observing(pl_module):
             images, labels = validation_images(trainer, pl_module, self.projector)
             codes = torch.cat([pl_module.encode(part) for part in images.split(500)])
-            thumbnails = 1 - images.cpu()  # dark on light, as the projector's background is
+            thumbnails = small(images.cpu() if images.shape[1] == 3 else 1 - images.cpu())  # dark on light, as the background is
             step = trainer.fit_loop.epoch_loop._batches_that_stepped
-            names = None if labels is None else labels.tolist()
+            names = None
+            if labels is not None:
+                known = class_names_of(trainer, int(labels.max()) + 1)
+                names = [known[label] for label in labels.tolist()]
             for logger in boards:
                 logger.experiment.add_embedding(codes.flatten(1).cpu(), names, thumbnails, step, tag="codes")
+
+
+def names_of_labels(trainer: Trainer, pl_module: LightningModule, labels: Tensor) -> tuple[str, ...]:
+    """The names of the classes; none for images without labels."""
+    if len(labels) == 0 or labels.min() < 0:
+        return ()
+    return class_names_of(trainer, max(class_count(pl_module, labels), int(labels.max()) + 1))
+
+
+def mark_classes(panel: Any, points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> int:
+    """Draw points in the colours of their classes, and the names of at most ten classes at their centroids.
+
+    Returns:
+        The number of classes that are named.
+    """
+    occurring = sorted(set(labels.tolist()))
+    shown = [occurring[place] for place in shown_classes(len(occurring))]
+    colours = {
+        label: f"C{max(label, 0)}" if len(names) <= MOST else to_hex(hsv_to_rgb((label / len(names), 0.9, 0.8))) for label in occurring
+    }
+    if len(occurring) > MOST:  # all at once, or the class drawn last would cover the others
+        panel.scatter(*points.T, s=9, color=[colours[label] for label in labels.tolist()], alpha=0.6, linewidths=0)
+    for label in shown:
+        own = points[labels == label]
+        if len(occurring) <= MOST:
+            panel.scatter(*own.T, s=9, color=colours[label], alpha=0.6, linewidths=0)
+        if label >= 0:
+            style = "circle" if len(names[label]) <= 2 else "round"
+            mark = {"boxstyle": style, "facecolor": colours[label], "edgecolor": "black"}
+            name = names[label] if len(names[label]) <= LONGEST else f"{names[label][: LONGEST - 1]}…"
+            place = (*own.mean(axis=0), name)  # three numbers in space
+            panel.text(*place, ha="center", va="center", color="white", weight="bold", bbox=mark, parse_math=False)
+    return len(shown) if names else 0
+
+
+def small(images: Tensor) -> Tensor:
+    """Thumbnails of a side of at most 32, by averages: TensorBoard puts all of them into one picture."""
+    factor = -(-images.shape[-1] // 32)
+    return avg_pool2d(images, factor) if factor > 1 else images

@@ -1,18 +1,24 @@
 """Walks through the code."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.figures.classes import note, shown_classes
 from callbacks.figures.figure import Drawn, Figure, caption, one_per_class
 from callbacks.figures.picture import grid_picture
 from lit_models.contracts import CanDecode, CanEncode, HasAnchors, HasTrainingCodes
 from lit_models.sampling.class_places import code_vectors
+from lit_models.training.fixed_images import class_names_of
 
 
 class Traversal(Figure):
     """Straight lines from the code of an image of each class to that of the next class, or between the anchors of a model that has them.
+
+    There are at most ten lines: only the first ten of more classes are joined. Images without labels are joined as they come.
 
     For codes of at most 16 numbers it also walks along each number, from -2 to 2 standard deviations about the mean code. For a 2-D code it
     shows the manifold, a grid over the standard normal's quantiles 0.02 to 0.98 (Kingma & Welling 2014, figure 4).
@@ -26,18 +32,22 @@ class Traversal(Figure):
 
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
         if isinstance(pl_module, HasAnchors):
-            starts, ends = pl_module.anchors()[:-1], pl_module.anchors()[1:]
-            names = [f"{label} to {label + 1}" for label in range(len(starts))]
-            title = caption(trainer, "lines from anchor to anchor")
+            anchors = pl_module.anchors()
+            shown, names = shown_classes(len(anchors)), class_names_of(trainer, len(anchors))
+            starts, ends = anchors[shown[:-1]], anchors[shown[1:]]
+            rows = [f"{names[a]} to {names[b]}" for a, b in pairwise(shown)]
+            title = caption(trainer, f"lines from anchor to anchor{note(shown, len(anchors))}")
         else:
-            images, labels = one_per_class(trainer, pl_module)
+            images, labels, occurring = one_per_class(trainer, pl_module)
             starts = pl_module.encode(images)
             ends = starts.roll(-1, dims=0)
-            names = [f"{a} to {b}" for a, b in zip(labels.tolist(), labels.roll(-1).tolist(), strict=True)]
-            title = caption(trainer, "lines between the codes of two images")
+            shown = list(range(len(images))) if labels is None else labels.tolist()
+            names = tuple(str(label) for label in shown) if labels is None else class_names_of(trainer, max(shown) + 1)
+            rows = [f"{names[a]} to {names[b]}" for a, b in zip(shown, shown[1:] + shown[:1], strict=True)]
+            title = caption(trainer, f"lines between the codes of two images{note(shown, occurring)}")
         path = torch.linspace(0, 1, self.steps, device=starts.device)
         lines = torch.stack([torch.lerp(starts, ends, float(part)) for part in path], dim=1)  # (lines, steps, ...)
-        yield "traversal/lines", grid_picture(pl_module.decode(lines.flatten(0, 1)), self.steps, title, rows=names)
+        yield "traversal/lines", grid_picture(pl_module.decode(lines.flatten(0, 1)), self.steps, title, rows=rows)
         if isinstance(pl_module, HasTrainingCodes) and starts.ndim == 2 and starts.shape[1] <= 16:
             yield "traversal/axes", self._axes(trainer, pl_module)
         if starts.shape[1:] == (2,):

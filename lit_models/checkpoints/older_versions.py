@@ -5,6 +5,9 @@ from typing import Any
 ARGUMENTS = {"latent_density": "sampler", "code_prior": "sampler"}
 CLASSES = {"lit_models.classifier.Classifier": "lit_models.evaluation.classifier.Classifier"}
 METRICS = {"val/frechet": "val/fid"}
+ADDED = {"image_shape": (1, 28, 28), "classes": 10, "pixel_variance": 0.0949}  # arguments of models that were constants before
+ADDED_TO_DATA = {"size": None, "invert": False}
+DATA_CLASS = ("MNISTDataModule", "ImageDataModule")  # the key of the data module's state, then and now
 OPTIONS = {"--density": "--sampler", "--prior": "--sampler", "--model": "--import"}  # of the commands that take a run
 
 
@@ -16,6 +19,13 @@ def upgrade(checkpoint: dict[str, Any]) -> dict[str, Any]:
     run = checkpoint.get("run", {})
     if run.get("model") in CLASSES:
         run["model"] = CLASSES[run["model"]]
+    if str(run.get("model", "")).startswith("lit_models."):
+        taken = ADDED if "n_codes" in arguments else {name: value for name, value in ADDED.items() if name != "pixel_variance"}
+        checkpoint["hyper_parameters"] = taken | arguments
+    then, now = DATA_CLASS
+    if then in checkpoint:
+        checkpoint[now] = checkpoint.pop(then)
+        checkpoint["datamodule_hyper_parameters"] = ADDED_TO_DATA | checkpoint.get("datamodule_hyper_parameters", {})
     callbacks = checkpoint.get("callbacks", {})
     for old, new in METRICS.items():
         for key in [key for key in callbacks if repr(old) in key]:

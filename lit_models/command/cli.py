@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,7 +12,8 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import callbacks
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
+from datamodules.named import NAMED
 from datamodules.sources import data_root, provide
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
@@ -21,6 +23,7 @@ from lit_models.command import run_folders
 from lit_models.command.curves import rewind
 from lit_models.command.errors import UserError
 from lit_models.command.identity import check_identity
+from lit_models.command.linked import LINKED, value_from
 from lit_models.command.parse_errors import explain_parse_error
 from lit_models.command.run_record import RunRecord
 from lit_models.command.silence import silence
@@ -76,7 +79,25 @@ class Command(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(callbacks.KeepBestAndLast, "checkpoint")
         parser.add_argument("--import", type=str | None, default=None, help="A module of your own, whose classes a config may then name.")
+        for name in LINKED:  # the model follows the data
+            parser.link_arguments("data", f"model.init_args.{name}", partial(self._linked, name), apply_on="instantiate")
         parser.add_argument("--weights", type=str | None, default=None, help="Start a new run from the weights of this checkpoint or run.")
+
+    def _linked(self, name: str, data: Any) -> Any:
+        arguments = self.config[self.subcommand].model.init_args
+        try:
+            return value_from(data, name, arguments)
+        except Exception as error:  # jsonargparse would put a text of the data module into its own error
+            self.refused.append(error)
+            return arguments.get(name)
+
+    def instantiate_classes(self) -> None:
+        self.refused: list[Exception] = []
+        try:
+            super().instantiate_classes()
+        finally:
+            if self.refused:
+                raise self.refused[0]
 
     def _parse_ckpt_path(self) -> None:
         """Lightning lets a checkpoint's hyperparameters override the config in silence; here a difference is an error."""
@@ -128,18 +149,19 @@ class Command(LightningCLI):
         return next((Path(each) for each in named if each and Path(each) != run_folders.LOGS), run_folders.LOGS)
 
     def _settle_data(self, config: Any) -> str:
-        """Make the data available; returns the name of the data set, which the config has from now on."""
-        if not issubclass(imported(config.data.class_path), MNISTDataModule):
+        """Make the data available, settle in the config which it is, and return the name that run folders have for it."""
+        if not issubclass(imported(config.data.class_path), ImageDataModule):
             return config.data.class_path.split(".")[-1].lower()
         data = config.data.init_args
         if run_folders.PASSED_ON in os.environ:  # the process that started this one has settled it
-            data.dataset = Path(os.environ[run_folders.PASSED_ON]).parent.name
-            return data.dataset
+            name = Path(os.environ[run_folders.PASSED_ON]).parent.name
+            data.dataset = data.dataset or name
+            return name
         data.dataset, reason = provide(data.dataset, *data_root(data.root))
         if reason:
             remedy = "set MNIST_ROOT to a folder that holds it"
             print(f"warning  {reason}; training on {data.dataset} instead: {remedy}", file=sys.stderr, flush=True)
-        return data.dataset
+        return ImageDataModule(data.dataset).dataset_name
 
     def _settle_checkpoint(self, config: Any) -> Path | None:
         if config.ckpt_path is None:
@@ -176,6 +198,8 @@ class Command(LightningCLI):
             trainer.callbacks = [callback for callback in trainer.callbacks or [] if callback.class_path != "callbacks.Progress"]
 
     def after_instantiate_classes(self) -> None:
+        if isinstance(self.datamodule, ImageDataModule) and self.datamodule.dataset not in NAMED and self.trainer.is_global_zero:
+            print(f"data     {self.datamodule.describe()}", flush=True)
         self.trainer.precision_plugin.convert_module(self.model)  # or float64 values of a checkpoint would be loaded into float32 first
         if self.checkpoint is not None:
             saved = read_checkpoint(self.checkpoint)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from lit_models.command.errors import UserError, explain, explained
-from lit_models.command.own_classes import add_to_path, check_class_paths, take_imports
+from lit_models.command.own_classes import CLASS_PATH, add_to_path, check_class_paths, take_imports
 from lit_models.command.run_folders import PASSED_ON, discard
 from lit_models.training import configs
 from lit_models.training.configs import did_you_mean
@@ -20,6 +20,7 @@ def run(command: str, arguments: list[str]) -> int:
     """Look the configs up before anything heavy is imported, then hand over to LightningCLI."""
     with explained():
         files, arguments = configs.take_configs(arguments)
+        arguments = name_the_data(arguments)
         asks = any(word.startswith(ASKS) for word in arguments)
         if not files and not asks and not any(word.startswith("--model") for word in arguments):
             raise UserError(
@@ -48,6 +49,19 @@ def run(command: str, arguments: list[str]) -> int:
         if passed_on is None:
             os.environ.pop(PASSED_ON, None)
     return 0
+
+
+def name_the_data(arguments: list[str]) -> list[str]:
+    """`--data mydata/` and `--data fashion_mnist` mean `--data.dataset`; a class path and a piece of a config stay what they are."""
+    words, named = iter(arguments), []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag == "--data":
+            value = value if equals else next(words, "")
+            is_class = not Path(value).exists() and (CLASS_PATH.fullmatch(value) or value[:1].isupper())
+            word = f"--data={value}" if is_class or value.startswith("{") else f"--data.dataset={value}"
+        named.append(word)
+    return named
 
 
 def explain_stop(error: BaseException) -> UserError | None:

@@ -5,12 +5,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from datamodules import MNISTDataModule
+import datamodules
+from datamodules.named import NAMES
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.checkpoints.loading import UnknownClass, imported, model_of, parameters_of
 from lit_models.command.errors import UserError
 from lit_models.command.own_classes import import_modules
-from lit_models.contracts import HasImages
+from lit_models.contracts import HasImages, ImageShape
+from lit_models.training.fixed_images import names_of_classes
+
+OLD_ARGUMENTS = {"dataset", "batch_size", "binarize", "limit", "epoch_images", "seed", "verify"}  # of the data module, in every version
+OLD_NAME = "MNISTDataModule"
 
 
 class OpenedRun:
@@ -23,6 +28,7 @@ class OpenedRun:
     def __init__(self, checkpoint: Path, imports: list[str]) -> None:
         self.checkpoint, self.imports = checkpoint, import_modules(imports)
         self.saved = read_checkpoint(checkpoint)
+        self.moved_to: str | None = None  # where the user's own images lie now, if it is another place
         named = self.saved.get("run", {}).get("model", "")
         own = imported(named) if self._is_imported(named) else None
         try:
@@ -37,16 +43,50 @@ class OpenedRun:
 
     @property
     def dataset(self) -> str:
-        """The name of the data set that the model was trained on."""
-        saved = self.saved.get("datamodule_hyper_parameters", {})
-        return self.saved.get("run", {}).get("dataset") or saved.get("dataset") or "unknown data"
+        """The data set that the model was trained on: its name, or the path of the user's own images."""
+        if self.moved_to is not None:
+            return self.moved_to
+        run, saved = self.saved.get("run", {}), self.saved.get("datamodule_hyper_parameters", {})
+        ours = run.get("data", "datamodules.").startswith("datamodules.")
+        return (ours and saved.get("dataset")) or run.get("dataset") or saved.get("dataset") or "unknown data"
+
+    @property
+    def dataset_name(self) -> str:
+        """The name of the data set, for captions: that of the file or folder, if it is the user's own."""
+        known = self.saved.get("run", {}).get("dataset") or self._data_state.get("dataset") or Path(self.dataset).stem
+        return self.dataset if self.dataset in NAMES else known
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per class of the data; empty for images without labels. Numbers stand in for the names that older checkpoints lack."""
+        if "class_names" in self._data_state:
+            return tuple(self._data_state["class_names"])
+        return names_of_classes((), self.model.hparams.get("classes", 10) or 0)
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """(C, H, W) of the images that the model was trained on."""
+        shape: Any = self._data_state.get("image_shape") or getattr(self.model, "image_shape", (1, 28, 28))
+        channels, height, width = shape
+        return channels, height, width
+
+    @property
+    def _data_state(self) -> dict[str, Any]:
+        """The state of the data module at the time of the checkpoint. Its key is the name of the class."""
+        named = self.saved.get("run", {}).get("data", "").rpartition(".")[2]
+        keys = (named, datamodules.ImageDataModule.__qualname__, OLD_NAME)
+        return next((self.saved[key] for key in keys if isinstance(self.saved.get(key), dict)), {})
 
     @cached_property
     def data_class(self) -> Any:
         named = self.saved.get("run", {}).get("data")
-        if named is None and self.saved.get("datamodule_hyper_parameters", {}).keys() == parameters_of(MNISTDataModule) - {"root"}:
-            return MNISTDataModule  # the checkpoint of a plain Trainer: its arguments tell
-        if named is not None and (named.startswith("datamodules.") or self._is_imported(named)):
+        if named is None:
+            arguments = self.saved.get("datamodule_hyper_parameters", {}).keys()
+            if OLD_ARGUMENTS <= arguments <= parameters_of(datamodules.ImageDataModule):
+                return datamodules.ImageDataModule  # the checkpoint of a plain Trainer: its arguments tell
+        elif named.startswith("datamodules."):
+            return getattr(datamodules, named.rpartition(".")[2], None) or imported(named)
+        elif self._is_imported(named):
             return imported(named)
         raise UserError(
             f"expected a run that knows its data module in {self.checkpoint}",
@@ -59,15 +99,20 @@ class OpenedRun:
     def data(self, root: str | None) -> Any:
         """The data module of the run, set up, with the images that the run has seen.
 
+        Args:
+            root: The folder of the data sets that have a name. For the user's own images it is the place where they lie now: the file or
+                folder itself, whatever its name is now, or the folder that holds it.
         Raises:
             UserError: If it cannot hand out images.
             ValueError: If its images are others.
         """
-        arguments = dict(self.saved.get("datamodule_hyper_parameters", {}))
-        if issubclass(self.data_class, MNISTDataModule):
-            arguments["dataset"] = self.dataset
-        if "root" in parameters_of(self.data_class):
-            arguments["root"] = root
+        arguments = dict(self.saved.get("datamodule_hyper_parameters", {})) | {"root": root}
+        if issubclass(self.data_class, datamodules.ImageDataModule):
+            arguments["dataset"] = arguments.get("dataset") or self.dataset
+            if root is not None and arguments["dataset"] not in NAMES:
+                inside = Path(root) / Path(arguments["dataset"]).name
+                self.moved_to = str(inside if inside.exists() else root)
+                arguments |= {"dataset": self.moved_to, "root": None}
         data: Any = self.data_class(**{name: value for name, value in arguments.items() if name in parameters_of(self.data_class)})
         able = isinstance(data, HasImages)
         if not able:
@@ -77,8 +122,9 @@ class OpenedRun:
         data.prepare_data()
         data.setup("fit")
         data.setup("test")
-        if type(data).__qualname__ in self.saved:
-            data.load_state_dict(self.saved[type(data).__qualname__])
+        if self._data_state:
+            renamed = {} if self.moved_to is None else {"dataset": data.dataset_name}  # the sha256 tells whether the images are the same
+            data.load_state_dict(self._data_state | renamed)
         return data
 
     def _is_imported(self, path: str) -> bool:

@@ -30,7 +30,8 @@ class RunRecord(SaveConfigCallback):
             config.ckpt_path = config.weights = None  # what the run is, not how this part of it was started
             file = Path(trainer.default_root_dir) / self.config_filename
             file.parent.mkdir(parents=True, exist_ok=True)
-            self.parser.save(config, file, skip_unset=False, overwrite=True, multifile=False)
+            # Link targets are what the data has decided: the record of a run contains them.
+            file.write_text(self.parser.dump(config, skip_unset=False, skip_link_targets=False))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep rates and lengths before anything is restored."""

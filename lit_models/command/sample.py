@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lit_models.command.arguments import above_zero, check_output, finite, run_parser, whole
+from lit_models.command.asked_classes import COLUMNS, ROWS, Asked, asked_classes
 from lit_models.command.errors import UserError, explained
+from lit_models.command.predict import labelled
 from lit_models.command.run_folders import checkpoint_of
 
 if TYPE_CHECKING:
@@ -15,11 +17,17 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
     from torch import Tensor
 
+    from lit_models.command.opened_run import OpenedRun
+
 
 def run(command: str, arguments: list[str]) -> int:
     options = run_parser("sample", "Draw images from a model into a grid (.png) or an array (.npz).")
-    options.add_argument("--num", type=whole(1), default=64, metavar="N", help="number of images (64)")
-    options.add_argument("--label", type=int, help="the class asked for; by default all in turn, or none where the sampler takes none")
+    options.add_argument("--num", type=whole(1), metavar="N", help="number of images; by default 64, or eight whole rows of classes")
+    options.add_argument(
+        "--label",
+        metavar="CLASS",
+        help="the class asked for, by name or number; by default all in turn, or none where the sampler takes none",
+    )
     options.add_argument("--noise", type=finite, help="decode class centroids instead, with noise of this many class spreads")
     options.add_argument("--sampler", metavar="NAME", help="what codes are drawn from; by default the model's own sampler")
     options.add_argument(
@@ -45,28 +53,29 @@ def run(command: str, arguments: list[str]) -> int:
         model = opened.model.to("cuda" if torch.cuda.is_available() else "cpu")
         generator = torch.Generator().manual_seed(given.seed)
         with evaluation_mode(model):
-            images, labels, what = (_draw if given.noise is None else _around_centroids)(model, given, generator)
+            images, asked, what = (_draw if given.noise is None else _around_centroids)(opened, model, given, generator)
         images = (255 * images.clamp(0, 1)).round().byte().cpu()
+        what = what if asked is None else f"{what}{asked.what}"
         if given.output.suffix == ".npz":
-            arrays = {"images": images[:, 0].numpy()} | ({} if labels is None else {"labels": labels.numpy().astype(np.uint8)})
-            np.savez_compressed(given.output, **arrays)
+            array = images[:, 0] if images.shape[1] == 1 else images.movedim(1, -1)  # (N, H, W), or (N, H, W, 3) in colour
+            known = {} if asked is None else labelled(asked.labels, opened.class_names)
+            np.savez_compressed(given.output, images=array.numpy(), **known)
         else:
-            Image.fromarray(grid_picture(images / 255, min(8, len(images)), f"{what} | {opened.dataset}")).save(given.output)
-        print(f"{given.output}: {len(images)} {what}, trained on {opened.dataset}")
+            columns, rows, heads = (min(COLUMNS, len(images)), [], []) if asked is None else (asked.columns, asked.rows, asked.heads)
+            picture = grid_picture(images / 255, columns, f"{what} | {opened.dataset_name}", rows=rows, heads=heads)
+            Image.fromarray(picture).save(given.output)
+        print(f"{given.output}: {len(images)} {what}, trained on {opened.dataset_name}")
     return 0
 
 
-def _labels(given: Namespace, classes: int) -> Tensor:
-    import torch
+def _asked(opened: OpenedRun, given: Namespace, classes: int) -> Asked:
+    from lit_models.training.fixed_images import names_of_classes
 
-    if given.label is None:
-        return torch.arange(given.num) % classes
-    if not 0 <= given.label < classes:
-        raise UserError(f"--label expected a class from 0 to {classes - 1}", f"got {given.label}")
-    return torch.full((given.num,), given.label)
+    names = names_of_classes(opened.class_names, classes)
+    return asked_classes(given.label, given.num, names, opened.dataset_name, as_grid=given.output.suffix == ".png")
 
 
-def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor | None, str]:
+def _draw(opened: OpenedRun, model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Asked | None, str]:
     from lit_models.contracts import HasSamplers
     from lit_models.sampling.samplers import samplers_of, temperature_options
 
@@ -79,22 +88,23 @@ def _draw(model: LightningModule, given: Namespace, generator: torch.Generator) 
     sampler = given.sampler or next(iter(known))
     classes = known[sampler]
     if classes is None and given.label is not None:
-        labelled = [each for each, taken in known.items() if taken]
-        if labelled:
+        others = [each for each, taken in known.items() if taken]
+        if others:
             remedy = "or decode about the place of the class: --noise 0.5"
-            raise UserError(f"--label expected a sampler that takes labels: {', '.join(labelled)}", f"got {sampler}", remedy)
+            raise UserError(f"--label expected a sampler that takes labels: {', '.join(others)}", f"got {sampler}", remedy)
         raise UserError("--label expected a model that takes labels", f"got {name}")
-    labels = None if classes is None else _labels(given, classes)
+    asked = None if classes is None else _asked(opened, given, classes)
     options: dict[str, Any] = dict(temperature_options(model, given.temperature))
     what = f"samples of {name}"
     if isinstance(model, HasSamplers):
         options["sampler"], what = sampler, f"{what}, sampler {sampler}"
     if given.temperature is not None:
         what = f"{what}, temperature {given.temperature:g}"
-    return model.sample(given.num, labels, generator, **options), labels, what
+    labels, n = (None, given.num or ROWS * COLUMNS) if asked is None else (asked.labels, len(asked.labels))
+    return model.sample(n, labels, generator, **options), asked, what
 
 
-def _around_centroids(model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Tensor, str]:
+def _around_centroids(opened: OpenedRun, model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Asked, str]:
     from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
     from lit_models.sampling.class_places import class_places
     from lit_models.sampling.samplers import draw_about_places
@@ -102,6 +112,6 @@ def _around_centroids(model: LightningModule, given: Namespace, generator: torch
     if not (isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes)):
         raise UserError("--noise expected a model with anchors or with codes of training images", f"got {type(model).__name__}")
     places, _, unit = class_places(model)
-    labels = _labels(given, len(places))
+    asked = _asked(opened, given, len(places))
     what = f"decodes of {type(model).__name__} about its class places, noise {given.noise:g} {unit}"
-    return draw_about_places(model, labels, given.noise, generator), labels, what
+    return draw_about_places(model, asked.labels, given.noise, generator), asked, what

@@ -57,7 +57,7 @@ def run(command: str, arguments: list[str]) -> int:
             remedy = "leave --draws out"
             raise UserError("--draws expected a model whose likelihood can be sampled, a VAE", f"got {type(opened.model).__name__}", remedy)
         data = opened.data(given.root)
-        print(f"{checkpoint} on the {len(data.images(given.split)[0])} {NAMES[given.split]} images of {opened.dataset}")
+        print(f"{checkpoint} on the {len(data.images(given.split)[0])} {NAMES[given.split]} images of {opened.dataset_name}")
         _print_losses(opened.model, data, checkpoint, given.split)
         values = measure(opened, data, given)
         folder = run_of(checkpoint)
@@ -92,6 +92,7 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
     `given` has `split`, `samples`, their number (0 leaves them out), `draws` of the likelihood, `sampler` and `temperature`.
     """
     from lit_models.contracts import HasLogWeights, HasWholeData
+    from lit_models.evaluation import modes
     from lit_models.evaluation.measure import (
         measure_codes,
         measure_reconstructions,
@@ -105,7 +106,8 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
     whole_data = data.whole() if isinstance(data, HasWholeData) else data
     yardstick = yardstick_of(opened.dataset, whole_data, given.samples or 1000, given.split)
     print(
-        f"yardstick sha256 {yardstick.sha256[:12]}" + ("" if yardstick.judge else f"; no judge for {opened.dataset}: its measures are n/a")
+        f"yardstick sha256 {yardstick.sha256[:12]}"
+        + ("" if yardstick.judge else f"; no judge for {opened.dataset_name}: its measures are n/a")
     )
     samplers = samplers_of(model)
     if given.samples and samplers:
@@ -119,6 +121,11 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
         at = "" if given.temperature is None else f", temperature {given.temperature:g}"
         title = f"{yardstick.n} samples (sampler {sampler}{at}), and held-out training images (real), next to {NAMES[given.split]} images"
         _print(title, values, real, given.split)
+        if opened.dataset_name == modes.DATASET:
+            labels = whole_data.images("train")[1]
+            counted = attempt(lambda: modes.measure_modes(model, sampler, labels, given.temperature), "modes")
+            _print(f"modes of 1,000 among {modes.SAMPLES} samples without labels (sampler {sampler}{at})", counted, {}, given.split)
+            values |= counted
     images, labels = data.images(given.split)
     codes = (
         measure_codes(model, images, labels, given.draws) if given.draws else attempt(lambda: measure_codes(model, images, labels), "codes")

@@ -7,21 +7,25 @@ Reference: Ravuri & Vinyals, Classification Accuracy Score for Conditional Gener
 (there with a ResNet-50 on ImageNet; here with a network small enough to be trained in seconds).
 """
 
+from itertools import chain, pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from lit_models.contracts import ImageShape, grid_of
 
 STEPS, BATCH, RATE = 600, 100, 3e-3
 
 
 def classification_score(images: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor, classes: int = 10, seed: int = 0) -> float:
-    """Share of `real` images (M, 1, 28, 28) that are classified rightly after training on `images` (N, 1, 28, 28) for 600 steps.
+    """Share of `real` images (M, C, H, W) that are classified rightly after training on `images` (N, C, H, W) for 600 steps.
 
     The result depends on the arguments alone: weights and order of the images come from `seed`.
     """
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(seed)
-        network = _network(classes).to(images.device, memory_format=torch.channels_last)
+        network = _network(tuple(images.shape[1:]), classes).to(images.device, memory_format=torch.channels_last)
         optimizer = torch.optim.Adam(network.parameters(), RATE, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, STEPS)
         rows = torch.cat([torch.randperm(len(images)) for _ in range(1 + STEPS * BATCH // len(images))])
@@ -36,7 +40,10 @@ def classification_score(images: Tensor, labels: Tensor, real: Tensor, real_labe
     return float((found == real_labels).double().mean())
 
 
-def _network(classes: int) -> nn.Sequential:
-    """Images (B, 1, 28, 28) to logits (B, classes): two strided convolutions, without normalisation."""
-    convolutions = nn.Conv2d(1, 16, 4, stride=2, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.ReLU()
-    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(32 * 49, 64), nn.ReLU(), nn.Linear(64, classes))
+def _network(image_shape: ImageShape, classes: int) -> nn.Sequential:
+    """Images to logits (B, classes): strided convolutions to a grid, two for a side of 28, without normalisation."""
+    grid, halvings = grid_of(image_shape)
+    maps = [*[image_shape[0], 16, 32, 32][:halvings], 32]
+    convolutions = [(nn.Conv2d(given, out, 4, stride=2, padding=1), nn.ReLU()) for given, out in pairwise(maps)]
+    dense = nn.Flatten(), nn.Linear(32 * grid**2, 64), nn.ReLU(), nn.Linear(64, classes)
+    return nn.Sequential(*chain(*convolutions), *dense)

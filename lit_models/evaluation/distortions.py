@@ -1,9 +1,10 @@
 """Sets of images that are further from real images the stronger a distortion is: the controls of distances.
 
-`DISTORTIONS` maps a name to three growing strengths and a function that takes real images (N, 1, 28, 28) in [0, 1] on the CPU, their
+`DISTORTIONS` maps a name to three growing strengths and a function that takes real images (N, C, H, W) in [0, 1] on the CPU, their
 labels (N,), a strength and a generator, and returns N images. Some distortions change every image, as blur does. Others leave each image
-real and change the set, as a class that is left out does. A distance has to rise with the strength of each. A judge of single images
-(`lit_models.evaluation.corruptions`) can see only the first kind.
+real and change the set, as a class that is left out does; those of `LABELLED` need labels. Lengths are those for a side of 28, and scale
+with the side. A distance has to rise with the strength of each. A judge of single images (`lit_models.evaluation.corruptions`) can see
+only the first kind.
 """
 
 from collections.abc import Callable
@@ -12,9 +13,9 @@ from typing import NamedTuple
 import torch
 from sklearn.cluster import KMeans
 from torch import Generator, Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import max_pool2d
 
-from lit_models.evaluation.corruptions import averages, bend, resampled
+from lit_models.evaluation.corruptions import averages, bend, means_over_windows, pixels, resampled
 
 Distort = Callable[[Tensor, Tensor, float, Generator], Tensor]
 
@@ -28,17 +29,22 @@ class Distortion(NamedTuple):
 
 def blurred(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
     """Means over windows of `strength` x `strength` pixels."""
-    return avg_pool2d(images, int(strength), stride=1, padding=int(strength) // 2)
+    return means_over_windows(images, int(strength))
 
 
 def thinned(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
     """Weighted mean of each image and its erosion over 3 x 3 pixels, which has the weight `strength`."""
-    return torch.lerp(images, -max_pool2d(-images, 3, stride=1, padding=1), strength)
+    return torch.lerp(images, -_dilated(-images), strength)
 
 
 def thickened(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
     """Weighted mean of each image and its dilation over 3 x 3 pixels, which has the weight `strength`."""
-    return torch.lerp(images, max_pool2d(images, 3, stride=1, padding=1), strength)
+    return torch.lerp(images, _dilated(images), strength)
+
+
+def _dilated(images: Tensor) -> Tensor:
+    reach = pixels(1, images)
+    return max_pool2d(images, 2 * reach + 1, stride=1, padding=reach)
 
 
 def noisy(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -63,9 +69,11 @@ def bent(images: Tensor, labels: Tensor, strength: float, generator: Generator) 
 
 
 def classes_left_out(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
-    """The images of the last `strength` classes are replaced by others."""
-    kept = (labels < 10 - strength).nonzero()[:, 0]
-    return _replaced(images, labels >= 10 - strength, images[_drawn(kept, len(images), generator)])
+    """The images of the last `strength` classes out of ten, or of as large a share of another number, are replaced by others."""
+    classes = int(labels.max()) + 1
+    first = classes - min(max(1, round(strength * classes / 10)), classes - 1)
+    kept = (labels < first).nonzero()[:, 0]
+    return _replaced(images, labels >= first, images[_drawn(kept, len(images), generator)])
 
 
 def one_style(images: Tensor, labels: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -122,3 +130,4 @@ DISTORTIONS: dict[str, Distortion] = {
     "copies per image": Distortion(few_distinct, (4, 16, 64)),
     "blends of two digits, share": Distortion(blends, (0.1, 0.2, 0.4)),
 }
+LABELLED = ("classes left out", "one style, share", "class means, share", "blends of two digits, share")

@@ -1,8 +1,9 @@
-"""Images as others made them, of any usual size, scale and polarity, as images (N, 1, 28, 28) in [0, 1], white on black.
+"""Images as others made them, of any usual size, scale and polarity, in the form of the images of a data set: (N, C, H, W) in [0, 1].
 
 Each change is noted in one sentence: a measure of images that were changed in silence would be a measure of something else.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,36 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-SIDE = 28
+LIKE = torch.zeros(1, 1, 28, 28)  # images of MNIST's form: grey, with a dark border
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 SUFFIXES = (".npz", ".npy")
 
 
-def read_images(path: Path) -> tuple[Tensor, Tensor | None, list[str]]:
-    """Images (N, 1, 28, 28) in [0, 1], their labels (N,) if the file or folder has them, and notes on what was changed.
+def read_images(
+    path: Path, like: Tensor = LIKE, class_names: Sequence[str] = (), classes: int = 10
+) -> tuple[Tensor, Tensor | None, list[str]]:
+    """Images (N, C, H, W) in [0, 1], their labels (N,) if the file or folder has them, and notes on what was changed.
 
     Args:
         path: An array file with `images` and, optionally, `labels` (.npz; a .npy file has images alone), or a folder of pictures.
-            The names of its subfolders are labels if all of them are numbers.
+            The names of its subfolders are labels if all of them are numbers, or names of classes.
+        like: Real images (M, C, H, W), which the images are brought into the form of.
+        class_names, classes: The names of the classes, if they have names, and their number.
     Raises:
-        ValueError: If there are no images there, or they cannot be digits: what was expected, what was found.
+        ValueError: If there are no images there, or they cannot be such images: what was expected, what was found.
     """
     if path.is_dir():
-        array, labels = _pictures(path)
+        array, labels = _pictures(path, like.shape[1], class_names)
     elif path.suffix in SUFFIXES and path.is_file():
         array, labels = _array(path)
     else:
         found = f"a {path.suffix or 'file without a suffix'}" if path.exists() else "no such file or folder"
         raise ValueError(f"expected samples in a folder of pictures or in a file {', '.join(SUFFIXES)} at {path}\ngot {found}")
-    images, notes = as_digits(array)
-    return images, None if labels is None else check_labels(labels, len(images)), notes
+    images, notes = as_images(array, like)
+    return images, None if labels is None else check_labels(labels, len(images), classes), notes
 
 
-def read_labels(path: Path, n: int) -> Tensor:
+def read_labels(path: Path, n: int, classes: int = 10) -> Tensor:
     """Labels (N,) from an array file (.npy, .npz) or from a text file with one number per line."""
     if path.suffix not in (*SUFFIXES, ".txt", ".csv") or not path.is_file():
         raise ValueError(f"expected labels in a file {', '.join(SUFFIXES)}, .txt or .csv\ngot {path}")
@@ -44,7 +49,7 @@ def read_labels(path: Path, n: int) -> Tensor:
         array = np.loadtxt(path, delimiter=",", ndmin=1) if path.suffix in (".txt", ".csv") else _array(path, "labels")[0]
     except ValueError as error:
         raise ValueError(f"expected one label per line in {path}\ngot {error}") from error
-    return check_labels(array, n)
+    return check_labels(array, n, classes)
 
 
 def check_labels(labels: Any, n: int, classes: int = 10) -> Tensor:
@@ -56,33 +61,46 @@ def check_labels(labels: Any, n: int, classes: int = 10) -> Tensor:
     return found.long()
 
 
-def as_digits(array: Any) -> tuple[Tensor, list[str]]:
-    """Images (N, 1, 28, 28) in [0, 1], white on black, and notes on what was changed.
+def as_images(array: Any, like: Tensor = LIKE) -> tuple[Tensor, list[str]]:
+    """Images in the form of others, (N, C, H, W) in [0, 1], and notes on what was changed.
 
     Args:
-        array: (N, H, W), (N, 1, H, W), (N, 3, H, W), (N, H, W, 1), (N, H, W, 3) or (N, 784), as integers from 0 to 255, or as floats in
+        array: (N, H, W), (N, 1, H, W), (N, 3, H, W), (N, H, W, 1), (N, H, W, 3) or (N, C H W), as integers from 0 to 255, or as floats in
             [0, 1], [-1, 1] or [0, 255].
+        like: Real images (M, C, H, W). If their border is dark, images with a bright border are taken for negatives.
     """
-    images, notes = _four_dimensions(torch.as_tensor(np.asarray(array)))
+    images, notes = _four_dimensions(torch.as_tensor(np.asarray(array)), like)
     images, scale = _unit_range(images)
     notes += scale
-    if images.shape[1] > 1:
-        images, channels = images[:, :3].mean(dim=1, keepdim=True), images.shape[1]
-        notes.append(f"{channels} channels: their mean is taken")
-    border = torch.cat([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], dim=2)
-    if float(border.mean()) > 0.5:
+    images, colours = _colours(images, like.shape[1])
+    notes += colours
+    if _border(images) > 0.5 and _border(like) < 0.25:
         images = 1 - images
         notes.append("the border is bright, so digits are black on white: black and white are exchanged")
-    images, size = _side_of_28(images)
+    images, size = _side_of(images, like.shape[-1])
     notes += size
     if float(images.var(dim=0).sum()) == 0 and len(images) > 1:
         notes.append("all images are equal")
     return images, notes
 
 
-def _four_dimensions(images: Tensor) -> tuple[Tensor, list[str]]:
-    if images.ndim == 2 and images.shape[1] == SIDE**2:
-        return images.view(-1, 1, SIDE, SIDE), []
+def _border(images: Tensor) -> float:
+    """Mean brightness of the outermost pixels."""
+    return float(torch.cat([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], dim=2).mean())
+
+
+def _colours(images: Tensor, expected: int) -> tuple[Tensor, list[str]]:
+    channels = images.shape[1]
+    if expected == 1 and channels > 1:
+        return images[:, :3].mean(dim=1, keepdim=True), [f"{channels} channels: their mean is taken"]
+    if expected == 3 and channels == 1:
+        return images.expand(-1, 3, -1, -1), ["grey images: red, green and blue are equal"]
+    return images[:, :expected], [f"{channels} channels: the first {expected} are taken"] if channels > expected else []
+
+
+def _four_dimensions(images: Tensor, like: Tensor) -> tuple[Tensor, list[str]]:
+    if images.ndim == 2 and images.shape[1] == like[0].numel():
+        return images.view(-1, *like.shape[1:]), []
     if images.ndim == 3:
         return images[:, None], []
     if images.ndim == 4 and images.shape[1] in (1, 3, 4):
@@ -90,7 +108,7 @@ def _four_dimensions(images: Tensor) -> tuple[Tensor, list[str]]:
     if images.ndim == 4 and images.shape[3] in (1, 3, 4):
         return images.permute(0, 3, 1, 2), []
     raise ValueError(
-        f"expected images (N, H, W), (N, C, H, W), (N, H, W, C) or (N, {SIDE**2})\ngot an array of shape {tuple(images.shape)}"
+        f"expected images (N, H, W), (N, C, H, W), (N, H, W, C) or (N, {like[0].numel()})\ngot an array of shape {tuple(images.shape)}"
     )
 
 
@@ -114,17 +132,17 @@ def _unit_range(images: Tensor) -> tuple[Tensor, list[str]]:
     raise ValueError(f"expected pixels in [0, 1], [-1, 1] or [0, 255]\ngot values from {low:.4g} to {high:.4g}")
 
 
-def _side_of_28(images: Tensor) -> tuple[Tensor, list[str]]:
+def _side_of(images: Tensor, side: int) -> tuple[Tensor, list[str]]:
     height, width = images.shape[2:]
-    if (height, width) == (SIDE, SIDE):
+    if (height, width) == (side, side):
         return images, []
-    left, top = (width - SIDE) // 2, (height - SIDE) // 2
+    left, top = (width - side) // 2, (height - side) // 2
     if left >= 0 and top >= 0:
-        inner = images[:, :, top : top + SIDE, left : left + SIDE]
+        inner = images[:, :, top : top + side, left : left + side]
         if float(inner.sum()) >= 0.999 * float(images.sum()):
-            return inner, [f"{height} x {width} with an empty border: cut to {SIDE} x {SIDE}"]
-    resized = interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    return resized, [f"{height} x {width}: resized to {SIDE} x {SIDE}, which blurs"]
+            return inner, [f"{height} x {width} with an empty border: cut to {side} x {side}"]
+    resized = interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    return resized, [f"{height} x {width}: resized to {side} x {side}, which blurs"]
 
 
 def _array(path: Path, wanted: str = "images") -> tuple[Any, Any]:
@@ -142,7 +160,7 @@ def _array(path: Path, wanted: str = "images") -> tuple[Any, Any]:
     return arrays[names[0]], next((arrays[name] for name in ("labels", "y", "arr_1") if name in arrays), None)
 
 
-def _pictures(folder: Path) -> tuple[Tensor, Tensor | None]:
+def _pictures(folder: Path, colours: int, class_names: Sequence[str]) -> tuple[Tensor, Tensor | None]:
     from torchvision.io import ImageReadMode, decode_image
 
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PICTURES)
@@ -151,12 +169,14 @@ def _pictures(folder: Path) -> tuple[Tensor, Tensor | None]:
     found = []
     for file in files:
         try:
-            found.append(decode_image(str(file), mode=ImageReadMode.GRAY))
+            found.append(decode_image(str(file), mode=ImageReadMode.RGB if colours == 3 else ImageReadMode.GRAY))
         except RuntimeError as error:
             raise ValueError(f"expected a picture in {file}\ngot {str(error).splitlines()[0]}") from error
         if found[-1].shape != found[0].shape:
             raise ValueError(f"expected pictures of one size, {_size(found[0])} as in {files[0]}\ngot {_size(found[-1])} in {file}")
     names = [file.parent.name for file in files]
+    if class_names and set(names) <= set(class_names):
+        return torch.stack(found), torch.tensor([class_names.index(name) for name in names])
     labels = torch.tensor([int(name) for name in names]) if all(name.isdigit() and len(name) <= 3 for name in names) else None
     return torch.stack(found), labels
 

@@ -24,9 +24,9 @@ def importance_sampled_nats(
     r"""The bound on :math:`-\log p(x)`, and its standard error over the images.
 
     Args:
-        log_weights: Gives :math:`\log p(x|z) + \log p(z) - \log q(z|x)` of a number of draws per image, (B, 1, 28, 28) to (B, draws), as
+        log_weights: Gives :math:`\log p(x|z) + \log p(z) - \log q(z|x)` of a number of draws per image, (B, C, H, W) to (B, draws), as
             `VAE.log_weights` does.
-        images: (N, 1, 28, 28).
+        images: (N, C, H, W).
         k: Draws per image.
         at_once: Number of draws that are computed together.
     Returns:

@@ -24,7 +24,7 @@ from lit_models.evaluation.codes import posterior_use, separation
 from lit_models.evaluation.likelihood import importance_sampled_nats
 from lit_models.evaluation.noise_response import response_to_noise, sigma50, within_class_distance
 from lit_models.evaluation.yardstick import Yardstick
-from lit_models.losses import PIXELS, is_binary, squared_error
+from lit_models.losses import is_binary, squared_error
 from lit_models.sampling.class_places import class_places, class_spreads, code_vectors
 from lit_models.sampling.evaluation_mode import evaluation_mode
 from lit_models.sampling.samplers import draw
@@ -40,8 +40,10 @@ def seconds_per_1000_samples(model: LightningModule, sampler: str) -> float:
     return time.perf_counter() - start
 
 
-def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws: int = 0) -> dict[str, Any]:
+def measure_codes(model: LightningModule, images: Tensor, labels: Tensor | None, draws: int = 0) -> dict[str, Any]:
     """Reconstruction error, likelihood and use of the codes, on images as the model takes them (binarised, if it was trained so).
+
+    Without labels, what depends on classes is left out.
 
     Args:
         draws: Draws per image of the importance-sampled likelihood, over 1,000 images; 0 leaves it out.
@@ -53,12 +55,12 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor, draws:
     with evaluation_mode(model):
         if isinstance(model, CanReconstruct):
             errors = torch.cat([squared_error(model.reconstruct(part), part) for part in parts])
-            found["mse"] = float(errors.mean()) / PIXELS
+            found["mse"] = float(errors.mean()) / images[0].numel()
         if isinstance(model, HasPosterior):
             mean, log_var = (torch.cat(part) for part in zip(*(model.posterior(part) for part in parts), strict=True))
             use, found["kl_by_number"] = posterior_use(mean, log_var)
             found |= use
-        if isinstance(model, CanEncode) and isinstance(model, HasTrainingCodes):
+        if labels is not None and isinstance(model, CanEncode) and isinstance(model, HasTrainingCodes):
             codes = torch.cat([model.encode(part) for part in parts])
             found |= separation(code_vectors(model), (codes, labels))
         if draws and isinstance(model, HasLogWeights):
@@ -84,7 +86,12 @@ def measure_reconstructions(model: LightningModule, yardstick: Yardstick) -> dic
 
 def measure_responses(model: LightningModule, yardstick: Yardstick, draws: int = 100) -> dict[str, dict[str, Any]]:
     """The response to noise at the class places, "centroids", and at the codes of ten real images per class, "codes"."""
-    if yardstick.judge is None or not isinstance(model, CanDecode) or not isinstance(model, HasAnchors | HasTrainingCodes):
+    if (
+        yardstick.judge is None
+        or yardstick.labels is None
+        or not isinstance(model, CanDecode)
+        or not isinstance(model, HasAnchors | HasTrainingCodes)
+    ):
         return {}
     space = next(iter(yardstick.spaces.widths))
     unit_change = within_class_distance(yardstick.real_features[space], yardstick.labels)
@@ -95,7 +102,12 @@ def measure_responses(model: LightningModule, yardstick: Yardstick, draws: int =
         if isinstance(model, CanEncode) and isinstance(model, HasTrainingCodes):
             rows = torch.cat([(yardstick.labels == label).nonzero()[:10, 0] for label in range(len(places))])
             labels = yardstick.labels[rows]
-            todo["codes"] = (model.encode(yardstick.real[rows]), class_spreads(*code_vectors(model))[labels], labels, max(1, draws // 10))
+            todo["codes"] = (
+                model.encode(yardstick.real[rows]),
+                class_spreads(*code_vectors(model), len(places))[labels],
+                labels,
+                max(1, draws // 10),
+            )
         for name, (codes, unit_of_noise, labels, each) in todo.items():
             generator = Generator().manual_seed(0)
             curves = response_to_noise(

@@ -15,7 +15,7 @@ DISTANCES = 10_000_000  # distances that are held at once
 
 
 def nearest(images: Tensor, others: Tensor) -> Tensor:
-    """Euclidean distance over pixels of each image (N, 1, 28, 28) to the nearest of `others`, (N,)."""
+    """Euclidean distance over pixels of each image (N, C, H, W) to the nearest of `others`, (N,)."""
     flat = others.flatten(1)
     halves = 0.5 * flat.square().sum(dim=1)
     found = []

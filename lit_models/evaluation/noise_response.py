@@ -38,7 +38,7 @@ def response_to_noise(
     """Curves over `sigmas`, with one number per sigma.
 
     Args:
-        features: The space in which the change is measured, (N, 1, 28, 28) to (N, D).
+        features: The space in which the change is measured, (N, C, H, W) to (N, D).
         places, units: Codes and their unit of noise, (N, ...).
         labels: The class of each place, (N,).
         unit_change: Mean distance in features of two real images of one class (`within_class_distance`).

@@ -18,7 +18,7 @@ and with a judge (`lit_models.evaluation.judge`)
   more recognisable samples than real images are no merit;
 - `control`: share of samples whose class is the label asked for;
 - `balance`: 1 minus the total variation distance between the classes of samples and real images, :math:`1 - \tfrac12 \sum_d |p_d - q_d|`;
-- `spread`: variance of a pixel within a class, averaged over pixels and classes, relative to real images.
+- `spread`: variance of a pixel within a class, averaged over pixels and classes, relative to real images. Without labels there is no judge.
 
 The class of a sample is the label asked for, or else the class that the judge sees. In training `callbacks.GenerativeMetrics` logs these
 measures as `val/...`; after it, `lightning test` prints them (`lit_models.evaluation.yardstick`).
@@ -26,6 +26,7 @@ measures as `val/...`; after it, `lightning test` prints them (`lit_models.evalu
 Reference: Heusel et al. 2017, equation 6, https://arxiv.org/abs/1706.08500 (Fréchet distance, by torchmetrics).
 """
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -33,11 +34,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+from lit_models.contracts import ImageShape
 from lit_models.evaluation.judge_output import JudgeOutput
 from lit_models.evaluation.kernel_distance import KernelDistance
 from lit_models.evaluation.neighbourhoods import Neighbourhoods
 from lit_models.evaluation.sharpness import sharpness
-from lit_models.losses import PIXELS
 
 FIRST = "first"  # the space whose measures have the plain names
 
@@ -72,12 +73,21 @@ class SampleQuality(Metric):
         widths: The width of each space of features, by its name.
         k: Number of neighbours.
         real_radii: Radii of the real images in each space, where they are known (`Neighbourhoods`).
+        classes: The number of classes of the judge.
     """
 
     full_state_update = False
 
-    def __init__(self, widths: Mapping[str, int], k: int = 5, real_radii: Mapping[str, Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        widths: Mapping[str, int],
+        k: int = 5,
+        real_radii: Mapping[str, Tensor] | None = None,
+        classes: int | None = 10,
+        image_shape: ImageShape = (1, 28, 28),
+    ) -> None:
         super().__init__()
+        self.classes = classes or 0
         self.distances = nn.ModuleDict({space: frechet_distance(width) for space, width in widths.items()})
         self.kernels = nn.ModuleDict({space: KernelDistance() for space in widths})
         self.near = nn.ModuleDict({space: Neighbourhoods(k, space == FIRST, (real_radii or {}).get(space)) for space in widths})
@@ -85,14 +95,16 @@ class SampleQuality(Metric):
             for name in ("n", "sharp", "judged", "recognisable", "right", "asked"):
                 self.add_state(f"{kind}_{name}", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
             for name in ("counts", "members"):
-                self.add_state(f"{kind}_{name}", torch.zeros(10, dtype=torch.float64), dist_reduce_fx="sum")
+                self.add_state(f"{kind}_{name}", torch.zeros(classes or 0, dtype=torch.float64), dist_reduce_fx="sum")
             for name in ("sums", "squares"):
-                self.add_state(f"{kind}_{name}", torch.zeros(10, PIXELS, dtype=torch.float64), dist_reduce_fx="sum")
+                self.add_state(
+                    f"{kind}_{name}", torch.zeros(classes or 0, math.prod(image_shape), dtype=torch.float64), dist_reduce_fx="sum"
+                )
 
     def update(
         self, images: Tensor, features: Mapping[str, Tensor], output: JudgeOutput | None, real: bool, asked: Tensor | None = None
     ) -> None:
-        """Add images (B, 1, 28, 28); `asked` are the labels that samples were asked for, (B,)."""
+        """Add images (B, C, H, W); `asked` are the labels that samples were asked for, (B,)."""
         for space, found in features.items():
             for metric in (self.distances[space], self.kernels[space], self.near[space]):
                 metric.update(found, real=real)
@@ -110,8 +122,8 @@ class SampleQuality(Metric):
             "recognisable": output.recognisable.sum(),
             "right": 0 if asked is None else (output.classes == asked).sum(),
             "asked": 0 if asked is None else len(asked),
-            "counts": torch.bincount(output.classes, minlength=10),
-            "members": torch.bincount(classes, minlength=10),
+            "counts": torch.bincount(output.classes, minlength=self.classes),
+            "members": torch.bincount(classes, minlength=self.classes),
             "sums": torch.zeros_like(self.real_sums).index_add_(0, classes, pixels),
             "squares": torch.zeros_like(self.real_sums).index_add_(0, classes, pixels.square()),
         }

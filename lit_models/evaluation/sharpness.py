@@ -15,10 +15,13 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 WINDOW = 5
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 
 def sharpness(images: Tensor) -> Tensor:
-    """Sharpness of each image, (B, 1, 28, 28) to (B,), in brightness per pixel."""
+    """Sharpness of each image, (B, C, H, W) to (B,), in brightness per pixel; that of a coloured image is of its luminance."""
+    if images.shape[1] == 3:
+        images = (images * images.new_tensor(LUMINANCE)[:, None, None]).sum(dim=1, keepdim=True)
     padded = pad(images, (1, 1, 1, 1))
     across = 0.5 * (padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2])
     down = 0.5 * (padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1])

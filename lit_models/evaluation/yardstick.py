@@ -3,9 +3,9 @@
 It holds real images of one split of a data set, its judge, and the spaces of features in which distances are measured. `JudgeSamples` is
 the same as a metric of torchmetrics, for anybody's samples:
 
-    yardstick = yardstick_of("mnist", MNISTDataModule("mnist").whole())
+    yardstick = yardstick_of("mnist", ImageDataModule("mnist").whole())
     metric = JudgeSamples(yardstick)
-    metric.update(images, labels)  # (B, 1, 28, 28) in [0, 1], and the labels asked for, if there are any
+    metric.update(images, labels)  # (B, C, H, W) in [0, 1], and the labels asked for, if there are any
     metric.compute()["kid"]
 """
 
@@ -22,7 +22,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from lit_models.contracts import HasImages
 from lit_models.evaluation.classification_score import classification_score
-from lit_models.evaluation.distortions import DISTORTIONS
+from lit_models.evaluation.distortions import DISTORTIONS, LABELLED
 from lit_models.evaluation.features import Spaces, held_out, spaces_of
 from lit_models.evaluation.judge import Judge, judge_of
 from lit_models.evaluation.judge_output import JudgeOutput
@@ -38,6 +38,8 @@ NEIGHBOURS = 5  # of density and coverage
 class Yardstick:
     """`n` images of a split of a data set, in a fixed random order, its spaces of features, and its judge (None if it has none).
 
+    Without labels there are distances, in the untrained space, and neither judge nor what depends on classes.
+
     Args:
         data: The whole data set, set up (`lit_models.contracts.HasWholeData`).
         split: Validation images serve for all choices. Test images serve for the last measurement of a model that is fixed.
@@ -50,14 +52,17 @@ class Yardstick:
         self.judge, self.spaces, self.split, self.inception = judge, spaces, split, inception
         real, real_labels = data.images(split)
         rows = torch.randperm(len(real), generator=Generator().manual_seed(0))[:n]  # the first test images of MNIST are by other writers
-        self.real, self.labels = real[rows], real_labels[rows]
+        self.real, self.labels = real[rows], None if real_labels is None else real_labels[rows]
         self.unseen = real  # all of the split, because few images would make `nearer_to_training` noisy
         self.n = len(rows)
         self._radii: dict[int, dict[str, Tensor]] = {}
         images, labels = data.images("train")
         kept = len(images) - held_out(len(images))
         self.training = images[:kept]
-        self.held_out, self.held_out_labels = images[kept:], labels[kept:]  # no network of the yardstick was trained on these
+        # No network of the yardstick was trained on these.
+        self.held_out, self.held_out_labels = images[kept:], None if labels is None else labels[kept:]
+        self.classes: int | None = _classes(data, labels)
+        self.class_names: tuple[str, ...] = tuple(getattr(data, "class_names", ()))
 
     @property
     def sha256(self) -> str:
@@ -91,9 +96,9 @@ class Yardstick:
         return self._radii[n]
 
     def distances(self, images: Tensor, asked: Tensor | None = None) -> Values:
-        """`SampleQuality` of images (N, 1, 28, 28) next to as many real images, in all spaces."""
+        """`SampleQuality` of images (N, C, H, W) next to as many real images, in all spaces."""
         n = len(images)
-        metric = SampleQuality(self.spaces.widths, NEIGHBOURS, self._real_radii(n))
+        metric = SampleQuality(self.spaces.widths, NEIGHBOURS, self._real_radii(n), self.classes, tuple(self.real.shape[1:]))
         real_output = None if self.real_output is None else self.real_output.rows(slice(n))
         metric.update(self.real[:n], {name: found[:n] for name, found in self.real_features.items()}, real_output, real=True)
         metric.update(images, self.spaces(images), None if self.judge is None else self.judge.assess(images), real=False, asked=asked)
@@ -112,8 +117,8 @@ class Yardstick:
             "nearer_to_training": nearer_to_training(to_training, to_unseen, len(self.training), len(self.unseen)),
             "novelty": float(to_training[:1000].median()) / self.real_to_training if self.real_to_training else math.nan,
         }
-        if asked is not None:
-            found["cas"] = classification_score(images, asked, self.real, self.labels)
+        if asked is not None and self.labels is not None and self.classes is not None:
+            found["cas"] = classification_score(images, asked, self.real, self.labels, self.classes)
         if self.inception:
             found["fid_inception"] = inception_distance(self.real[: len(images)], images)
         return found
@@ -121,23 +126,48 @@ class Yardstick:
     def floor(self, n: int | None = None) -> Values:
         """Held-out training images in the place of `n` samples: what the measures say of real images at this number."""
         n = n or self.n
-        return self.quality(self.held_out[:n], self.held_out_labels[:n])
+        return self.quality(self.held_out[:n], self.labels_of_held_out(n))
 
     def controls(self, names: list[str] | None = None, n: int | None = None) -> dict[str, dict[float, Values]]:
         """Distances of distorted real images by name and strength (`lit_models.evaluation.distortions`), all by default."""
         n = n or self.n
         return {name: {strength: self.distances(self.distorted(name, strength, n)) for strength in DISTORTIONS[name].strengths}
-                for name in names or DISTORTIONS}  # fmt: skip
+                for name in names or self.distortions}  # fmt: skip
 
     def distorted(self, name: str, strength: float, n: int) -> Tensor:
         """The first `n` held-out images under a distortion."""
-        return DISTORTIONS[name].apply(self.held_out[:n], self.held_out_labels[:n], strength, Generator().manual_seed(0))
+        images, labels = self.held_out[:n], self.labels_of_held_out(n)
+        labels = torch.zeros(len(images), dtype=torch.long) if labels is None else labels
+        return DISTORTIONS[name].apply(images, labels, strength, Generator().manual_seed(0))
+
+    @property
+    def distortions(self) -> list[str]:
+        """The distortions that serve as controls: without labels, those that need none."""
+        return [name for name in DISTORTIONS if self.labels is not None or name not in LABELLED]
+
+    def labels_of_held_out(self, n: int) -> Tensor | None:
+        """Labels of the first `n` held-out images, if there are any."""
+        return None if self.held_out_labels is None else self.held_out_labels[:n]
+
+
+def _classes(data: HasImages, labels: Tensor | None) -> int | None:
+    """The number of classes that the data module says or, where it says none, one more than the highest label."""
+    if labels is None:
+        return None
+    said: int | None = getattr(data, "classes", None)
+    return said or int(labels.max()) + 1
 
 
 def yardstick_of(dataset: str, data: HasImages, n: int = 10_000, split: SplitName = "val", inception: bool = False) -> Yardstick:
-    """The yardstick that the package has for a data set; `data` is the whole of it. Only MNIST has a judge and trained spaces."""
+    """The yardstick of a data set; `data` is the whole of it.
+
+    Judge and trained spaces are those that `lit_models.evaluation.yardstick_files` finds. Without them there is the untrained space alone.
+
+    Raises:
+        ValueError: If a file was made for other images of the same name.
+    """
     found = judge_of(dataset, data)
-    return Yardstick(data, found[0] if found else None, spaces_of(dataset, data.images("train")[0]), n, split, inception)
+    return Yardstick(data, found[0] if found else None, spaces_of(dataset, data.images("train")[0], data=data), n, split, inception)
 
 
 def floor_of_kid(values: Values, space: str) -> float:
@@ -179,7 +209,7 @@ class JudgeSamples(Metric):
         self.add_state("asked", default=[], dist_reduce_fx="cat")
 
     def update(self, images: Tensor, labels: Tensor | None = None) -> None:
-        """Add samples (B, 1, 28, 28) in [0, 1], and the labels that they were asked for, (B,)."""
+        """Add samples (B, C, H, W) in [0, 1], and the labels that they were asked for, (B,)."""
         self.images.append(images.detach())
         if labels is not None:
             self.asked.append(labels)

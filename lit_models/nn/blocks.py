@@ -2,6 +2,10 @@
 
 from torch import Tensor, nn
 
+from lit_models.contracts import ImageShape, grid_of
+
+MNIST: ImageShape = (1, 28, 28)  # the default of all networks and models
+
 
 class ResidualBlock(nn.Module):
     """A 3 x 3 and a 1 x 1 convolution with a skip connection, (B, C, H, W) in and out (van den Oord et al. 2017, 4.1)."""
@@ -25,14 +29,19 @@ def residual_blocks(channels: int, blocks: int) -> list[nn.Module]:
     return [*[ResidualBlock(channels) for _ in range(blocks)], nn.GroupNorm(8, channels), nn.SiLU()]
 
 
-def image_trunk(channels: int, blocks: int) -> nn.Sequential:
-    """Images (B, 1, 28, 28) to features (B, channels, 7, 7): two strided convolutions, then residual blocks."""
-    return nn.Sequential(
-        nn.Conv2d(1, channels // 2, 4, stride=2, padding=1),  # (B, C/2, 14, 14)
-        nn.SiLU(),
-        nn.Conv2d(channels // 2, channels, 4, stride=2, padding=1),  # (B, C, 7, 7)
-        *residual_blocks(channels, blocks),
-    )
+def halving_widths(channels: int, image_shape: ImageShape) -> list[tuple[int, int]]:
+    """Maps in and out of the strided convolutions from an image to its grid: half of `channels` after the first, then `channels`."""
+    outs = [channels // 2, channels, channels, channels][: grid_of(image_shape)[1]]
+    outs[-1] = channels
+    return list(zip([image_shape[0], *outs], outs, strict=False))
+
+
+def image_trunk(channels: int, blocks: int, image_shape: ImageShape = MNIST) -> nn.Sequential:
+    """Images to features (B, channels, grid, grid): strided convolutions, two for a side of 28, then residual blocks."""
+    layers: list[nn.Module] = []
+    for given, out in halving_widths(channels, image_shape):
+        layers += [nn.Conv2d(given, out, 4, stride=2, padding=1), nn.SiLU()]
+    return nn.Sequential(*layers[:-1], *residual_blocks(channels, blocks))
 
 
 class FlattenGrid(nn.Module):
@@ -45,7 +54,7 @@ class FlattenGrid(nn.Module):
 class UnflattenGrid(nn.Module):
     """Vectors (B, H W C) to features (B, C, H, W) of a square grid, the inverse of `FlattenGrid`."""
 
-    def __init__(self, channels: int, side: int = 7) -> None:
+    def __init__(self, channels: int, side: int) -> None:
         super().__init__()
         self.shape = (side, side, channels)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 Layout = Literal["line", "circle", "simplex"]
 
 
-def class_anchors(layout: Layout, latent_dim: int, classes: int = 10) -> Tensor:
+def class_anchors(layout: Layout, latent_dim: int, classes: int) -> Tensor:
     r"""The anchor of each class, (classes, D).
 
     .. math::

@@ -31,12 +31,11 @@ class CodeFrequencies:
     Args:
         codes: Indices of training images, (N, length).
         labels: Their labels, (N,).
+        classes: The number of labels; None for images without labels.
     """
 
-    classes = 10
-
-    def __init__(self, codes: Tensor, labels: Tensor) -> None:
-        self.codes, self.labels = codes, labels
+    def __init__(self, codes: Tensor, labels: Tensor, classes: int | None = 10) -> None:
+        self.codes, self.labels, self.classes = codes, labels, classes
 
     def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None, temperature: float = 1.0) -> Tensor:
         r"""Indices, (n, length); with labels they come from training images of these classes.

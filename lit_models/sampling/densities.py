@@ -24,9 +24,14 @@ from lit_models.sampling.labels import labels_for
 from lit_models.sampling.temperature import checked_temperature
 
 DensityName = Literal["normal", "gaussian", "class_gaussian", "gmm", "class_gmm", "kde"]
-DENSITIES: dict[str, int | None] = {name: 10 if name.startswith("class_") else None for name in get_args(DensityName)}  # labels it takes
 COMPONENTS, COMPONENTS_PER_CLASS = 20, 4
 BANDWIDTHS = (0.1, 0.15, 0.2, 0.3, 0.4)  # of the kernel, in standard deviations of the codes
+
+
+def densities(classes: int | None) -> dict[str, int | None]:
+    """The densities by name, and the number of labels that each takes; without `classes` those that take labels are left out."""
+    labelled = {name: name.startswith("class_") for name in get_args(DensityName)}
+    return {name: classes if takes_labels else None for name, takes_labels in labelled.items() if classes or not takes_labels}
 
 
 class CodeDensity:
@@ -37,14 +42,14 @@ class CodeDensity:
         means: (K, D).
         factors: Lower triangular F, (K, D, D), or (1, D, D) if all components share it.
         component_classes: The class of each component, (K,), or None if components have no class.
+        classes: The number of classes, by default one more than the highest class of a component.
     """
 
-    def __init__(self, weights: Tensor, means: Tensor, factors: Tensor, component_classes: Tensor | None = None) -> None:
+    def __init__(
+        self, weights: Tensor, means: Tensor, factors: Tensor, component_classes: Tensor | None = None, classes: int | None = None
+    ) -> None:
         self.weights, self.means, self.factors, self.component_classes = weights, means, factors, component_classes
-
-    @property
-    def classes(self) -> int | None:
-        return None if self.component_classes is None else 10
+        self.classes = None if component_classes is None else classes or int(component_classes.max()) + 1
 
     def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None, temperature: float = 1.0) -> Tensor:
         r"""`n` codes, (n, D), or one per label: :math:`m_k + T F_k \epsilon` with k drawn by the weights and temperature T.
@@ -86,15 +91,17 @@ def standard_normal(width: int) -> CodeDensity:
     return CodeDensity(torch.ones(1, dtype=torch.float64), zeros, unit[None])
 
 
-def check_density(name: DensityName) -> DensityName:
-    """The name; ValueError if there is no density of this name."""
-    if name not in DENSITIES:
-        raise ValueError(f"sampler must be one of {', '.join(DENSITIES)}, got {name!r}")
+def check_density(name: DensityName, classes: int | None) -> DensityName:
+    """The name; ValueError if there is no density of this name for images with this number of classes."""
+    known = densities(classes)
+    if name not in known:
+        labels = "" if classes else " for images without labels"
+        raise ValueError(f"sampler must be one of {', '.join(known)}{labels}, got {name!r}")
     return name
 
 
-def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> CodeDensity:
-    """A density fitted to codes (N, D) and labels (N,); mixtures are fitted by scikit-learn.
+def fit_density(name: DensityName, codes: Tensor, labels: Tensor, classes: int | None = None) -> CodeDensity:
+    """A density fitted to codes (N, D) and labels (N,), -1 without labels; mixtures are fitted by scikit-learn.
 
     The codes are whitened first, so that their scale does not matter. Directions in which they hardly vary get a floor, so that a
     covariance that is not positive definite has a factor too.
@@ -102,9 +109,9 @@ def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> CodeDensity
     Raises:
         ValueError: If there is no density of this name, or if it needs labels and none are known.
     """
-    check_density(name)
     if name.startswith("class_") and (labels < 0).any():
         raise ValueError(f"sampler {name} expected codes of labelled images, got images without labels: draw from gmm")
+    check_density(name, classes or 1)
     codes = codes.double()
     n, width = codes.shape
     if name == "normal":
@@ -120,9 +127,9 @@ def fit_density(name: DensityName, codes: Tensor, labels: Tensor) -> CodeDensity
         own = white if group is None else white[labels == group]
         fitted = _mixture(own, components)
         parts.append((len(own) / n * fitted[0], *fitted[1:], torch.full((len(fitted[0]),), -1 if group is None else int(group))))
-    weights, means, covariances, classes = (torch.cat(part) for part in zip(*parts, strict=True))
+    weights, means, covariances, own_classes = (torch.cat(part) for part in zip(*parts, strict=True))
     factors = factor @ torch.stack([_factor(covariance) for covariance in covariances])
-    return CodeDensity(weights, means @ factor.T + centre, factors, classes if name.startswith("class_") else None)
+    return CodeDensity(weights, means @ factor.T + centre, factors, own_classes if name.startswith("class_") else None, classes)
 
 
 def _mixture(white: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:

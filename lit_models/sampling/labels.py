@@ -4,6 +4,15 @@ import torch
 from torch import Tensor
 
 
+def needed(classes: int | None, model: str) -> int:
+    """The number of classes; ValueError if a model that needs labels is made for images without labels."""
+    if classes is None or classes < 1:
+        raise ValueError(
+            f"{model} expected labelled images, got classes {classes}: give labels, or train a model that needs none, such as VAE"
+        )
+    return classes
+
+
 def labels_for(n: int, labels: Tensor | int | list[int] | None, classes: int | None) -> Tensor | None:
     """`n` labels on the CPU, (n,), or None if none are given; one integer stands for all `n`.
 

@@ -33,7 +33,11 @@ class TrainingCodes(nn.Module):
         if not codes.is_floating_point():
             codes = codes.to(torch.uint8 if codes.max() < 256 else torch.int16)
         self.codes = codes.detach().cpu()
-        self.labels = torch.full((len(codes),), -1, dtype=torch.int8) if labels is None else labels.to("cpu", torch.uint8)
+        self.labels = (
+            torch.full((len(codes),), -1, dtype=torch.int8)
+            if labels is None
+            else labels.to("cpu", torch.uint8 if labels.max() < 256 else torch.int16)
+        )
         self.densities.clear()
 
     def get(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -52,8 +56,11 @@ class TrainingCodes(nn.Module):
         self.codes, self.labels = state.get("codes"), state.get("labels")
         self.densities.clear()
 
-    def density(self, name: DensityName, width: int) -> CodeDensity:
-        """The density of this name over codes of `width` numbers. It is fitted when it is first asked for, and never stored."""
+    def density(self, name: DensityName, width: int, classes: int | None) -> CodeDensity:
+        """The density of this name over codes of `width` numbers, of images with this number of classes.
+
+        It is fitted when it is first asked for, and never stored.
+        """
         if name not in self.densities:
-            self.densities[name] = standard_normal(width) if name == "normal" else fit_density(name, *self.get())
+            self.densities[name] = standard_normal(width) if name == "normal" else fit_density(name, *self.get(), classes)
         return self.densities[name]

@@ -38,7 +38,7 @@ def _measured(yardstick: Yardstick) -> list[dict[str, Any]]:
     rows.append(
         _row(
             f"{n:,} held-out training images, binarised",
-            yardstick.quality(binarised(yardstick, n), yardstick.held_out_labels[:n]),
+            yardstick.quality(binarised(yardstick, n), yardstick.labels_of_held_out(n)),
             real=True,
         )
     )
@@ -47,7 +47,7 @@ def _measured(yardstick: Yardstick) -> list[dict[str, Any]]:
         for name, strengths in yardstick.controls(n=few).items()
         for strength, values in strengths.items()
     ]
-    if yardstick.judge is not None:
+    if yardstick.judge is not None and yardstick.labels is not None:
         spoilt = controls(yardstick.judge, yardstick.real, yardstick.labels)
         rows += [_row(name, {"recognisable": share}) for name, share in spoilt.items()]
     return rows

@@ -72,10 +72,12 @@ def data_of_run(saved: dict[str, Any], root: str) -> Any:
     """
     named = saved["run"]["data"]
     if named.split(".")[0] != "datamodules":  # a class that a file names is imported only if it is ours
-        raise ValueError(f"expected a run on one of our data modules, datamodules.MNISTDataModule\ngot {named}")
-    data = imported(named)(**saved["datamodule_hyper_parameters"] | {"dataset": saved["run"]["dataset"], "root": root})
+        raise ValueError(f"expected a run on one of our data modules, datamodules.ImageDataModule\ngot {named}")
+    arguments = dict(saved["datamodule_hyper_parameters"])
+    arguments |= {"dataset": arguments.get("dataset") or saved["run"]["dataset"], "root": root}
+    data = imported(named)(**arguments)
     data.setup()
-    state = saved.get(type(data).__qualname__)
+    state = saved.get(type(data).__qualname__) or saved.get(named.rpartition(".")[2])  # of runs before the class was renamed
     if state is not None:
         data.load_state_dict(state)
     return data
@@ -108,10 +110,10 @@ def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, 
         found[row] = yardstick.quality(drawn, asked) | ({"sample_seconds": seconds_per_1000_samples(model, name)} if main else {})
         labelled += [row] if asked is not None else []
         if seed == plan.seeds_of(system)[0]:
-            save_grid(study, system, row, drawn, samplers[name], main)
-    if isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes):
+            save_grid(study, system, row, drawn, samplers[name], main, yardstick.class_names)
+    if yardstick.classes and isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes):
         for spread in SPREADS:
-            asked = torch.arange(yardstick.n) % 10
+            asked = torch.arange(yardstick.n) % yardstick.classes
             drawn = draw_about_places(model, asked, spread, torch.Generator().manual_seed(seed))
             found[f"centroids {spread:g}"] = yardstick.quality(drawn, asked)
             labelled.append(f"centroids {spread:g}")

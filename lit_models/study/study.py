@@ -5,10 +5,9 @@ import time
 import traceback
 from pathlib import Path
 
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from datamodules.sources import data_root
 from lit_models.checkpoints.loading import open_checkpoint
-from lit_models.contracts import HasImages
 from lit_models.evaluation.features import spaces_of
 from lit_models.evaluation.judge import Judge, judge_of, known_images, load_judge, make_judge, save_judge
 from lit_models.evaluation.yardstick import Yardstick
@@ -30,10 +29,10 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None) -> int
         1 if a system failed, else 0.
     """
     root = str(data_root(root)[0])
-    data = MNISTDataModule(plan.dataset, root=root).whole()  # type: ignore[arg-type]
+    data = ImageDataModule(plan.dataset, root=root).whole()
     study.mkdir(parents=True, exist_ok=True)
     judge, recipe = _judge(plan, study, data, root)
-    spaces = spaces_of(plan.dataset, data.images("train")[0])
+    spaces = spaces_of(plan.dataset, data.images("train")[0], data=data)
     small = Yardstick(data, judge, spaces, plan.samples_at_images, "val")
     yardstick = Yardstick(data, judge, spaces, plan.samples, "test", plan.features == "inception")  # of the last measurement alone
     description = about(plan, machine(), yardstick, small, recipe)
@@ -77,11 +76,11 @@ def _time_left(began: float, done: int, n: int) -> str:
     return f"{datetime.datetime.now():%H:%M}, about {rest / 60:.0f} minutes to go"
 
 
-def _judge(plan: Plan, study: Path, data: HasImages, root: str) -> tuple[Judge | None, str]:
-    """The shipped judge of the data set, or one that is made for this study from the two classifiers that the plan names."""
+def _judge(plan: Plan, study: Path, data: ImageDataModule, root: str) -> tuple[Judge | None, str]:
+    """The judge of the data set, or one that is made for this study from the two classifiers that the plan names."""
     file = study / "judge.pt"
     found = judge_of(plan.dataset, data)
-    if found is None and plan.judge and not file.is_file():
+    if found is None and plan.judge and data.classes and not file.is_file():
         classifiers = [System(f"judge_{number}", "classifier", config) for number, config in enumerate(plan.judge, 1)]
         for seed, system in enumerate(classifiers):  # seeds differ
             print(f"judge    training {' + '.join(system.config)}", flush=True)
@@ -93,7 +92,9 @@ def _judge(plan: Plan, study: Path, data: HasImages, root: str) -> tuple[Judge |
     if found is None and file.is_file():
         found = load_judge(file, plan.dataset, known_images(data))
     if found is None:
-        print(f"judge    none for {plan.dataset}: measures of samples are n/a; name two classifiers under judge: to make one", flush=True)
+        print(
+            f"judge    none for {plan.dataset}: measures of samples are n/a; lightning judge --dataset {plan.dataset} makes one", flush=True
+        )
         return None, ""
     return found
 

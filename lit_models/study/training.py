@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from datamodules.named import NAMES
 from lit_models.study.plan import Plan, System
 from lit_models.training import configs
 
@@ -43,9 +44,25 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None
     folder.mkdir(parents=True, exist_ok=True)
     overlay = folder / "study_overlay.yaml"
     overlay.write_text(yaml.safe_dump(_overlay(plan)))
-    arguments = [word for name in (*system.config, str(overlay.resolve())) for word in ("--config", str(configs.find(name)))]
-    arguments += ["--seed_everything", str(seed), "--data.dataset", plan.dataset, *system.options]
-    arguments += ["--data.root", str(Path(root).resolve())]
+    arguments = ["--seed_everything", str(seed), *system.options]
+    fit(folder, [*system.config, str(overlay.resolve())], plan.dataset, root, arguments)
+    (folder / "done.json").write_text(json.dumps(_settings(system, plan)))
+
+
+def fit(folder: Path, names: list[str], dataset: str, root: str, arguments: list[str]) -> None:
+    """`lightning fit` in a folder of its own, where it is resumed if it was interrupted. The output goes to `fit.log`.
+
+    Args:
+        names: Of configs, as `--config` takes them.
+        dataset: A name, or the path of own images.
+        root: Folder of the data sets that have a name.
+    Raises:
+        Failed: With the last lines of the output.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dataset = dataset if dataset in NAMES else str(Path(dataset).expanduser().resolve())
+    arguments = [*arguments, "--data.dataset", dataset, "--data.root", str(Path(root).resolve())]
+    arguments = [*(word for name in names for word in ("--config", str(configs.find(name)))), *arguments]
     run = run_in(folder)
     if run is not None and (run / "checkpoints" / "last.ckpt").is_file():
         arguments += ["--ckpt_path", str((run / "checkpoints" / "last.ckpt").resolve())]
@@ -57,7 +74,6 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None
     output = [line for line in (folder / "fit.log").read_text().splitlines() if line.strip()]
     if code and not any("--trainer.max_epochs above" in line for line in output):  # fit refuses to resume a training that is complete
         raise Failed(" | ".join(output[-3:]) or f"exit code {code}")
-    (folder / "done.json").write_text(json.dumps(_settings(system, plan)))
 
 
 def _settings(system: System, plan: Plan) -> list[str]:

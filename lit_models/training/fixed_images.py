@@ -1,5 +1,6 @@
 """Images that are the same at every call, from a data module or from the data set of a plain loader."""
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -60,10 +61,21 @@ def images_of_loader(loader: Any, n: int | None) -> tuple[Tensor, Tensor | None]
     return torch.cat(images)[:n], torch.cat(labels)[:n] if labels else None
 
 
+def class_names_of(trainer: Trainer, classes: int) -> tuple[str, ...]:
+    """The names of this many classes, from the data module; "0", "1" and so on where it has none."""
+    return names_of_classes(getattr(trainer.datamodule, "class_names", None) or (), classes)
+
+
+def names_of_classes(names: Sequence[str], classes: int) -> tuple[str, ...]:
+    """The first `classes` names; the number of a class stands for a name that is missing."""
+    return tuple(str(names[label]) if label < len(names) else str(label) for label in range(classes))
+
+
 def data_name(trainer: Trainer) -> str:
     """The name of the data set, for captions and messages."""
     if trainer.datamodule is not None:
-        return getattr(trainer.datamodule, "dataset", type(trainer.datamodule).__name__.lower())
+        data = trainer.datamodule
+        return str(getattr(data, "dataset_name", None) or getattr(data, "dataset", type(data).__name__.lower()))
     dataset = getattr(trainer.fit_loop._data_source.instance, "dataset", None)
     while hasattr(dataset, "dataset"):  # a Subset
         dataset = getattr(dataset, "dataset")  # noqa: B009

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import DIGITS, LIGHTNING, SMALL, bare_config, mnist_root, needs_mnist, one_thread, run_process
+from conftest import DATA, DIGITS, LIGHTNING, SMALL, bare_config, mnist_root, needs_mnist, one_thread, run_process
 from same_run import assert_same_run
 
 from lit_models.checkpoints.atomic_io import read_checkpoint
@@ -41,7 +41,7 @@ def test_r2_any_number_of_random_interruptions_give_the_uninterrupted_run(model:
     epochs = f"--trainer.max_epochs={20 * kills}"
     done = run_process("fit", "--config", model, "--config", bare_config(model), *DIGITS, *SMALL[model], *QUICK, epochs, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    runs = tmp_path / "logs" / model / "digits"
+    runs = tmp_path / "logs" / model / DATA
     last = runs / "version_1" / "checkpoints" / "last.ckpt"
     words = ["fit", "--config", model, "--config", "bare.yaml", *DIGITS, *SMALL[model], *QUICK, epochs]
     cuts = []
@@ -68,7 +68,7 @@ def test_r2_any_number_of_random_interruptions_give_the_uninterrupted_run(model:
 def test_r7_after_a_signal_a_run_ends_the_batch_saves_and_exits_within_five_seconds(number: int, code: int, fit, tmp_path: Path) -> None:
     words = ["fit", "--config", "ae", *DIGITS, *SMALL["ae"], *QUICK, "--trainer.max_epochs=100000"]
     process = start(tmp_path, *words)
-    last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    last = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints" / "last.ckpt"
     wait_for_training(process, last)
     time.sleep(1.0)
     began = time.monotonic()
@@ -95,7 +95,7 @@ def test_r7_the_signal_may_come_from_the_timeout_command(tmp_path: Path) -> None
     words = ["--config", "ae", *DIGITS, *SMALL["ae"], *QUICK, "--trainer.max_epochs=100000"]
     done = run_process("fit", *words, cwd=tmp_path, start=["timeout", "--preserve-status", "-s", "TERM", "25", LIGHTNING])
     assert done.returncode == 143, done.stderr[-2000:]
-    last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    last = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last)["global_step"] > 0
 
 
@@ -106,7 +106,7 @@ def test_eight_runs_that_start_at_once_get_a_folder_each(tmp_path: Path) -> None
     for process in started:
         said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said[-2000:]
-    runs = sorted((tmp_path / "logs" / "ae" / "digits").iterdir())
+    runs = sorted((tmp_path / "logs" / "ae" / DATA).iterdir())
     assert [run.name for run in runs] == [f"version_{number}" for number in range(8)]
     for run in runs:
         assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] == 1

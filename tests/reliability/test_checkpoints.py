@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import assert_equal, one_thread, state_of
+from conftest import DATA, assert_equal, one_thread, state_of
 
 from lit_models.checkpoints.archive import CheckpointError
 from lit_models.checkpoints.atomic_io import AtomicCheckpointIO, read_checkpoint
@@ -59,7 +59,7 @@ def test_r4_a_kill_while_saving_leaves_a_whole_file(kills: int, tmp_path: Path) 
 
 def test_r4_the_partial_file_of_a_killed_run_is_removed_once_the_run_is_resumed(fit, tmp_path: Path) -> None:
     fit("ae", "--trainer.max_epochs=1")
-    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    folder = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints"
     (folder / ".last.ckpt.123.part").write_bytes(b"half")
     fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last")
     assert sorted(path.name for path in folder.iterdir()) == ["best.ckpt", "last.ckpt"]
@@ -88,7 +88,7 @@ def damage(raw: bytes, drawn: random.Random) -> bytes:
 @pytest.mark.parametrize("times", [100, pytest.param(1000, marks=pytest.mark.reliability)])
 def test_r5_a_damaged_checkpoint_is_refused_or_holds_the_same_state(times: int, fit, tmp_path: Path) -> None:
     fit("ae", "--trainer.max_epochs=1")
-    file = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    file = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints" / "last.ckpt"
     raw, original, drawn = file.read_bytes(), read_checkpoint(file), random.Random(0)
     spoilt, said = tmp_path / "spoilt.ckpt", []
     for _ in range(times):
@@ -127,12 +127,12 @@ def spoil(file: Path) -> None:
 
 def test_r6_last_skips_a_damaged_file_and_names_it_and_the_chosen_one(fit, tmp_path: Path, capsys) -> None:
     fit("ae", "--trainer.max_epochs=2")
-    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    folder = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints"
     spoil(folder / "last.ckpt")
     assert fit("ae", "--trainer.max_epochs=3", "--ckpt_path=last") == 0
     said = capsys.readouterr().err
     assert "version_0/checkpoints/last.ckpt is no checkpoint, or a damaged one" in said
-    assert "taking logs/ae/digits/version_0/checkpoints/best.ckpt instead" in said
+    assert f"taking logs/ae/{DATA}/version_0/checkpoints/best.ckpt instead" in said
     assert state_of(folder / "last.ckpt")["global_step"] == 12
 
 
@@ -140,7 +140,7 @@ def test_r6_it_is_an_error_if_all_files_are_damaged_or_none_exists(fit, tmp_path
     assert fit("ae", "--ckpt_path=last") == 2
     assert "found none" in capsys.readouterr().err
     fit("ae", "--trainer.max_epochs=1")
-    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    folder = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints"
     for file in folder.iterdir():
         spoil(file)
     assert fit("ae", "--trainer.max_epochs=3", "--ckpt_path=last") == 2
@@ -167,7 +167,7 @@ def test_r6_it_is_an_error_if_all_files_are_damaged_or_none_exists(fit, tmp_path
 )
 def test_r8_resuming_with_other_settings_is_refused(change: list[str], named: str, fit, tmp_path: Path, capsys) -> None:
     fit("ae", "--trainer.max_epochs=1")
-    run = tmp_path / "logs" / "ae" / "digits" / "version_0"
+    run = tmp_path / "logs" / "ae" / DATA / "version_0"
     before = (run / "checkpoints" / "last.ckpt").read_bytes()
     code = fit("ae", "--trainer.max_epochs=2", *change, f"--ckpt_path={run}")
     assert code == 2
@@ -188,7 +188,7 @@ def learning_rate(file: Path) -> float:
 
 def test_r8_a_learning_rate_given_on_the_command_line_is_accepted_and_used(fit, tmp_path: Path, capsys) -> None:
     fit("ae", "--trainer.max_epochs=1", "--model.init_args.lr=1e-3")
-    file = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    file = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints" / "last.ckpt"
     assert fit("ae", "--trainer.max_epochs=2", "--ckpt_path=last") == 2  # the config's own rate, which is not on the command line
     assert "model.lr 0.001 there" in capsys.readouterr().err
     before = learning_rate(file)

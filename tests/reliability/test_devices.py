@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DIGITS, LIGHTNING, MODELS, SMALL, assert_equal, bare_config, one_thread, run_process, state_of
+from conftest import DATA, DIGITS, LIGHTNING, MODELS, SMALL, assert_equal, bare_config, one_thread, run_process, state_of
 
 from datamodules.loader import EvalLoader, TrainLoader
 from datamodules.sources import Split
@@ -108,7 +108,7 @@ def test_r10_a_run_resumes_on_another_number_of_processes(saved_by: int, fit, ow
     alone = kept(tmp_path, 1, 0)[0]
     common = ["fit", "--config", "vae", "--config", bare_config("vae"), *DIGITS, *SMALL["vae"], *words]
     for part, processes in enumerate((saved_by, 3 - saved_by)):
-        so_far = ["--trainer.max_epochs=2"] if part == 0 else ["--trainer.max_epochs=4", "--ckpt_path=logs/vae/digits/version_1"]
+        so_far = ["--trainer.max_epochs=2"] if part == 0 else ["--trainer.max_epochs=4", f"--ckpt_path=logs/vae/{DATA}/version_1"]
         done = run_process(*common, *so_far, *(PAIR if processes == 2 else []), cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-3000:]
     assert difference(alone, kept(tmp_path, 3 - saved_by, 0)[0]) <= 1e-10
@@ -197,7 +197,7 @@ def test_r12_if_one_process_ends_all_end(cause: str, whom: str, tmp_path: Path, 
     rank = {"rank 0": 0, "rank 1": 1, "the group": -1}[whom]
     words = ["--import=own", "--trainer.callbacks+=own.Raise", f"--trainer.callbacks.rank={rank}"] if cause == "exception" else []
     pair = start_pair(tmp_path, *words)
-    checkpoint = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "best.ckpt"
+    checkpoint = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints" / "best.ckpt"
     try:
         wait_until(lambda: checkpoint.is_file() or pair.poll() is not None, 120)
         if cause == "exception":
@@ -235,4 +235,4 @@ def test_two_nodes_of_one_process_each_train_as_one(fit, own, tmp_path: Path) ->
     for node, process in enumerate(nodes):
         assert process.wait(180) == 0, (tmp_path / f"node_{node}.txt").read_text()[-3000:]
     assert difference(kept(tmp_path, 1, 0)[0], kept(tmp_path, 2, 1)[0]) <= 1e-10
-    assert sorted(path.name for path in (tmp_path / "logs" / "ae" / "digits").iterdir()) == ["version_0", "version_1"]
+    assert sorted(path.name for path in (tmp_path / "logs" / "ae" / DATA).iterdir()) == ["version_0", "version_1"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import DATA
 
 from lit_models.checkpoints.atomic_io import read_checkpoint
 
@@ -68,7 +69,7 @@ def test_r14_numbers_that_are_no_longer_finite_stop_the_run_and_are_not_saved(
     assert "with learning rate" in error
     step = int(error.split(" at step ")[1].split(",")[0])
     assert step <= (10 if what == "loss" else 16)
-    run = tmp_path / "logs" / model / "digits" / "version_0"
+    run = tmp_path / "logs" / model / DATA / "version_0"
     assert all(finite(file) for file in (run / "checkpoints").iterdir())
     logged = run / "metrics.csv"
     assert not logged.is_file() or "nan" not in logged.read_text()

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import DATA, DATASET, ROOT
 
 import callbacks
-from datamodules import MNISTDataModule
+from datamodules import ImageDataModule
 from lit_models import MODELS
 from lit_models.checkpoints.archive import CheckpointError
 from lit_models.checkpoints.atomic_io import AtomicCheckpointIO, read_checkpoint
@@ -32,7 +32,7 @@ class Evil:
 
 
 def good(folder: Path) -> dict[str, object]:
-    file = next(folder.glob("logs/ae/digits/version_0/checkpoints/last.ckpt"))
+    file = next(folder.glob(f"logs/ae/{DATA}/version_0/checkpoints/last.ckpt"))
     return torch.load(file, weights_only=True)
 
 
@@ -67,7 +67,7 @@ HOSTILE: dict[str, Callable[[dict[str, object]], bytes]] = {
     "a class among hyperparameters": lambda good: saved(good | {"hyper_parameters": {"latent_dim": Evil()}}),
     "_instantiator": lambda good: saved(good | {"hyper_parameters": {"_instantiator": "os.system", "latent_dim": "touch executed"}}),
     "_class_path": lambda good: saved(good | {"hyper_parameters": {"_class_path": "evil.Evil", "init_args": {}}}),
-    "a model elsewhere": lambda good: saved(good | {"run": {"model": "evil.Evil", "data": "evil.Evil", "dataset": "digits"}}),
+    "a model elsewhere": lambda good: saved(good | {"run": {"model": "evil.Evil", "data": "evil.Evil", "dataset": DATA}}),
     "a compressed archive": lambda good: archive({"data.pkl": bytes(10**7)}, zipfile.ZIP_DEFLATED),
     "a tensor of 4 GB in a small file": lambda good: claiming(saved(good), 2**32 - 16),
     "a pickle in an archive": lambda good: archive({"data.pkl": pickle.dumps(Evil(), protocol=2), "version": b"3"}),
@@ -78,13 +78,13 @@ HOSTILE: dict[str, Callable[[dict[str, object]], bytes]] = {
     "TorchScript": lambda good: archive({"constants.pkl": pickle.dumps(Evil(), protocol=2), "data.pkl": b"", "version": b"3"}),
 }
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
-    "fit": lambda file: ["fit", "--config=ae", f"--ckpt_path={file}", "--data.dataset=digits", "--trainer.max_epochs=9"],
-    "fit --weights": lambda file: ["fit", "--config=ae", f"--weights={file}", "--data.dataset=digits", "--trainer.max_epochs=1"],
-    "validate": lambda file: ["validate", "--config=ae", f"--ckpt_path={file}", "--data.dataset=digits"],
+    "fit": lambda file: ["fit", "--config=ae", f"--ckpt_path={file}", f"--data.dataset={DATASET}", "--trainer.max_epochs=9"],
+    "fit --weights": lambda file: ["fit", "--config=ae", f"--weights={file}", f"--data.dataset={DATASET}", "--trainer.max_epochs=1"],
+    "validate": lambda file: ["validate", "--config=ae", f"--ckpt_path={file}", f"--data.dataset={DATASET}"],
     "test": lambda file: ["test", file],
     "predict": lambda file: ["predict", file],
     "sample": lambda file: ["sample", file],
-    "judge": lambda file: ["judge", "--make", file, file, "--dataset=digits", "--output=judge.pt"],
+    "judge": lambda file: ["judge", "--make", file, file, f"--dataset={DATASET}", "--output=judge.pt"],
 }
 
 
@@ -162,7 +162,7 @@ def test_r17_a_module_that_the_user_has_not_named_is_not_imported(way: str, ligh
     folder, (content, words) = tmp_path / "elsewhere", EVIL[way]
     folder.mkdir()
     (folder / "mine.yaml").write_text(content)
-    assert lightning("fit", "--config", "elsewhere/mine.yaml", "--data.dataset=digits", *words) == 2
+    assert lightning("fit", "--config", "elsewhere/mine.yaml", f"--data.dataset={DATASET}", *words) == 2
     said = capsys.readouterr().err
     assert "which would be imported from" in said
     assert "--import" in said
@@ -176,9 +176,9 @@ def test_r17_a_module_next_to_the_config_or_named_by_import_is_imported(fit, lig
     beside.mkdir()
     (beside / "own_model.py").write_text(own)
     (beside / "own.yaml").write_text("model: {class_path: own_model.Mine}\n")
-    assert lightning("fit", "--config", "beside/own.yaml", "--data.dataset=digits", "--trainer.fast_dev_run=1") == 0
+    assert lightning("fit", "--config", "beside/own.yaml", f"--data.dataset={DATASET}", "--trainer.fast_dev_run=1") == 0
     (tmp_path / "own_too.py").write_text(own)
-    words = ("--model=own_too.Mine", "--data.dataset=digits", "--trainer.fast_dev_run=1")
+    words = ("--model=own_too.Mine", f"--data.dataset={DATASET}", "--trainer.fast_dev_run=1")
     assert lightning("fit", *words) == 2
     assert lightning("fit", "--import", "own_too", *words) == 0
 
@@ -197,7 +197,7 @@ def test_r17_no_argument_of_the_projects_classes_takes_code() -> None:
         *models,
         *(getattr(callbacks, name) for name in callbacks.__all__ if name not in ("KeepBestAndLast", "Progress", "reproducible")),
     ]
-    for kind in [*ours, MNISTDataModule, AtomicCheckpointIO]:
+    for kind in [*ours, ImageDataModule, AtomicCheckpointIO]:
         for name, annotation in annotations(kind).items():
             for part in within(annotation):
                 assert part is not typing.Any, f"{kind.__name__}.{name}"

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import LIGHTNING, run_process
+from conftest import DATA, DATASET, LIGHTNING, run_process
 
 pytestmark = pytest.mark.reliability
 
 WORDS = [
-    "fit", "--config", "ae", "--data.dataset=digits", "--data.limit=250", "--data.epoch_images=null", "--trainer.accelerator=cpu",
+    "fit", "--config", "ae", f"--data.dataset={DATASET}", "--data.limit=250", "--data.epoch_images=null", "--trainer.accelerator=cpu",
 ]  # fmt: skip
 NO_LARGE_FILE = ["prlimit", "--fsize=200000", LIGHTNING]
 
@@ -29,7 +29,7 @@ def test_r13_a_limit_on_the_file_size_is_an_error_before_the_first_step(tmp_path
 
 def test_r13_a_save_without_room_leaves_the_older_files_whole(lightning, tmp_path: Path) -> None:
     assert lightning(*WORDS, "--trainer.max_epochs=1") == 0
-    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    folder = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints"
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     done = run_process(*WORDS, "--trainer.max_epochs=2", "--ckpt_path=last", cwd=tmp_path, start=NO_LARGE_FILE)
     assert done.returncode == 2, done.stderr[-2000:]

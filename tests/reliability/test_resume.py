@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DIGITS, MODELS, SMALL, assert_equal, run_process, state_of
+from conftest import DATA, DIGITS, MODELS, SMALL, assert_equal, run_process, state_of
 from same_run import OFTEN, STOPPER, assert_same_run, curves, pictures, rows
 
 
@@ -15,7 +15,7 @@ def test_a_run_resumed_after_an_epoch_equals_the_uninterrupted_run(model: str, f
     assert fit(model, "--trainer.max_epochs=3", *OFTEN) == 0
     assert fit(model, "--trainer.max_epochs=1", *OFTEN) == 0
     assert fit(model, "--trainer.max_epochs=3", *OFTEN, "--ckpt_path=last") == 0
-    first, second = (tmp_path / "logs" / model / "digits" / f"version_{number}" for number in (0, 1))
+    first, second = (tmp_path / "logs" / model / DATA / f"version_{number}" for number in (0, 1))
     assert not (second.parent / "version_2").exists(), "a resumed run should stay in its folder"
     assert_same_run(first, second)
 
@@ -32,7 +32,7 @@ def test_a_run_resumed_after_a_signal_equals_the_uninterrupted_run(model: str, s
         fit(model, "--trainer.max_epochs=3", *OFTEN, *stop_at(step))
     assert stopped.value.code == 128 + signal.SIGTERM
     assert fit(model, "--trainer.max_epochs=3", *OFTEN, "--ckpt_path=last") == 0
-    runs = tmp_path / "logs" / model / "digits"
+    runs = tmp_path / "logs" / model / DATA
     assert sorted(path.name for path in runs.iterdir()) == ["version_0", "version_1"]
     assert_same_run(runs / "version_0", runs / "version_1")
 
@@ -45,13 +45,13 @@ def test_a_binarised_run_of_the_vqvae_resumed_in_either_phase_equals_the_uninter
     with pytest.raises(SystemExit):
         fit("vqvae", *binarised, *stop_at(step))
     assert fit("vqvae", *binarised, "--ckpt_path=last") == 0
-    runs = tmp_path / "logs" / "vqvae" / "digits"
+    runs = tmp_path / "logs" / "vqvae" / DATA
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
 def test_last_is_the_last_model_if_another_is_the_best(fit, tmp_path: Path) -> None:
     fit("ae", "--trainer.max_epochs=3", "--checkpoint.mode=max")  # the loss falls, so the first epoch has the highest one
-    folder = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints"
+    folder = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints"
     epochs = {file.stem: torch.load(file, weights_only=True)["epoch"] for file in folder.iterdir()}
     assert epochs == {"best": 0, "last": 2}
 
@@ -60,7 +60,7 @@ def test_runs_with_different_seeds_differ(fit, tmp_path: Path) -> None:
     """The control: `assert_same_run` finds differences where there are some."""
     fit("ae", "--trainer.max_epochs=1")
     fit("ae", "--trainer.max_epochs=1", "--seed_everything=1")
-    runs = tmp_path / "logs" / "ae" / "digits"
+    runs = tmp_path / "logs" / "ae" / DATA
     with pytest.raises(AssertionError):
         assert_same_run(runs / "version_0", runs / "version_1")
 
@@ -69,7 +69,7 @@ def test_figures_do_not_change_the_training(fit, tmp_path: Path) -> None:
     fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
     fit("vqvae", "--trainer.max_epochs=2", *OFTEN, figures=True)
     runs = tmp_path / "logs" / "vqvae"
-    bare, shown = runs / "digits" / "version_0", runs / "digits" / "version_1"
+    bare, shown = runs / DATA / "version_0", runs / DATA / "version_1"
     assert_equal(state_of(bare / "checkpoints" / "last.ckpt"), state_of(shown / "checkpoints" / "last.ckpt"))
     assert pictures(shown)
     assert not pictures(bare)
@@ -80,7 +80,7 @@ def test_resuming_logs_no_picture_twice(fit, stop_at, tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         fit("vae", "--trainer.max_epochs=2", *stop_at(6), figures=True)
     fit("vae", "--trainer.max_epochs=2", "--ckpt_path=last", figures=True)
-    runs = tmp_path / "logs" / "vae" / "digits"
+    runs = tmp_path / "logs" / "vae" / DATA
     assert pictures(runs / "version_0") == pictures(runs / "version_1")
     assert len(set(pictures(runs / "version_1"))) == len(pictures(runs / "version_1"))
 
@@ -88,7 +88,7 @@ def test_resuming_logs_no_picture_twice(fit, stop_at, tmp_path: Path) -> None:
 def test_points_logged_after_the_checkpoint_are_removed_on_resuming(fit, tmp_path: Path) -> None:
     """A crash leaves points beyond the last checkpoint. The resumed run logs them again, and each point exists once."""
     fit("ae", "--trainer.max_epochs=3", *OFTEN)
-    run = tmp_path / "logs" / "ae" / "digits" / "version_0"
+    run = tmp_path / "logs" / "ae" / DATA / "version_0"
     before, table = curves(run), rows(run)
     fit("ae", "--trainer.max_epochs=1", *OFTEN)
     early = (run.parent / "version_1" / "checkpoints" / "last.ckpt").read_bytes()
@@ -103,7 +103,7 @@ def test_a_signal_leaves_a_checkpoint_and_its_exit_code(number: int, code: int, 
     with pytest.raises(SystemExit) as stopped:
         fit("ae", "--trainer.max_epochs=3", *stop_at(3, number))
     assert stopped.value.code == code
-    last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    last = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints" / "last.ckpt"
     assert state_of(last)["global_step"] == 3
     assert f"stopped by {signal.Signals(number).name} after 3 steps" in capsys.readouterr().out
 
@@ -140,7 +140,7 @@ def test_two_processes_hold_the_same_weights_and_codebook(model: str, tmp_path: 
     assert len(first) > 10
     assert_equal(codes, other_codes)
     assert noise != other_noise, "each rank should have noise of its own"
-    runs = list((tmp_path / "logs" / model / "digits").iterdir())
+    runs = list((tmp_path / "logs" / model / DATA).iterdir())
     assert [run.name for run in runs] == ["version_0"]
     assert (runs[0] / "checkpoints" / "last.ckpt").is_file()
     assert "Warning" not in done.stderr
@@ -153,7 +153,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_and_the_run_resumes_on_one(
     words += ["--trainer.callbacks+=stopper.StopAt", f"--trainer.callbacks.step={step}", f"--trainer.callbacks.how={how}"]
     done = run_process("fit", "--config", "ae", "--config", "ddp", *words, cwd=tmp_path)
     assert done.returncode == 128 + signal.SIGTERM, done.stderr[-3000:]
-    last = tmp_path / "logs" / "ae" / "digits" / "version_0" / "checkpoints" / "last.ckpt"
+    last = tmp_path / "logs" / "ae" / DATA / "version_0" / "checkpoints" / "last.ckpt"
     assert state_of(last)["global_step"] == step
     assert fit("ae", "--trainer.max_epochs=3", "--ckpt_path=last") == 0
     assert state_of(last)["global_step"] == 12
@@ -164,5 +164,5 @@ def test_processes_started_by_torchrun_train_in_one_folder(tmp_path: Path) -> No
     words = ["--config", "ae", "--config", "ddp", *DIGITS, *SMALL["ae"], "--trainer.max_epochs=1"]
     done = run_process(*words, cwd=tmp_path, start=start)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert [run.name for run in (tmp_path / "logs" / "ae" / "digits").iterdir()] == ["version_0"]
-    assert (tmp_path / "logs" / "ae" / "digits" / "version_0" / "figures" / "samples" / "grid" / "epoch_0001.png").is_file()
+    assert [run.name for run in (tmp_path / "logs" / "ae" / DATA).iterdir()] == ["version_0"]
+    assert (tmp_path / "logs" / "ae" / DATA / "version_0" / "figures" / "samples" / "grid" / "epoch_0001.png").is_file()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import MODELS, state_of
+from conftest import DATA, MODELS, state_of
 from same_run import OFTEN, WITNESS, assert_same_run, seen_images
 
 # An epoch has four batches, so step 6 is inside the second epoch and step 8 ends it. With a validation after every second batch, one
@@ -53,7 +53,7 @@ def test_r1_every_model_stopped_anywhere_and_resumed_ends_as_the_uninterrupted_r
         assert seen_images() == untouched
     else:  # the batches after the last checkpoint are repeated
         assert set(seen_images()) == set(untouched)
-    runs = tmp_path / "logs" / model / "digits"
+    runs = tmp_path / "logs" / model / DATA
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
@@ -65,7 +65,7 @@ def test_r1_a_run_whose_steps_end_inside_an_epoch_can_be_prolonged(model: str, f
     assert fit(model, *words, "--trainer.max_steps=6") == 0
     assert fit(model, *words, "--ckpt_path=last") == 0
     assert seen_images() == untouched
-    runs = tmp_path / "logs" / model / "digits"
+    runs = tmp_path / "logs" / model / DATA
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
@@ -73,14 +73,14 @@ def test_r1_a_signal_in_the_last_validation_lets_the_run_end_normally(fit, stop_
     words = ["--trainer.max_steps=8", *OFTEN]
     for stop in ([], stop_at(8, how="signal in validation")):
         assert fit("ae", *words, *stop) == 0
-    runs = tmp_path / "logs" / "ae" / "digits"
+    runs = tmp_path / "logs" / "ae" / DATA
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
 def test_r3_two_runs_with_the_same_seed_are_equal(fit, tmp_path: Path) -> None:
     for _ in range(2):
         fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
-    runs = tmp_path / "logs" / "vqvae" / "digits"
+    runs = tmp_path / "logs" / "vqvae" / DATA
     assert_same_run(runs / "version_0", runs / "version_1")
 
 
@@ -88,7 +88,7 @@ def test_a_run_killed_before_its_first_step_restarts_in_its_folder(fit, lightnin
     fit("vqvae", "--trainer.max_epochs=2", *OFTEN)
     with pytest.raises(SystemExit):
         fit("vqvae", "--trainer.max_epochs=2", *OFTEN, *stop_at(2), "--trainer.callbacks+=stopper.KeepFirst")
-    runs = tmp_path / "logs" / "vqvae" / "digits"
+    runs = tmp_path / "logs" / "vqvae" / DATA
     last = runs / "version_1" / "checkpoints" / "last.ckpt"
     last.write_bytes((tmp_path / "first.ckpt").read_bytes())  # as if the kill had come before the second save
     assert state_of(last)["global_step"] == 0
