@@ -2,6 +2,7 @@
 
     python -m benchmarks.yardstick controls                       # docs/yardstick/controls.json and controls.png
     python -m benchmarks.yardstick systems ae=logs/ae/mnist ...   # docs/yardstick/systems.json: every sampler of each run, on test images
+    python -m benchmarks.yardstick systems --dataset fashion_mnist ae=logs/ae/fashion_mnist@class_gmm    # docs/yardstick/systems_fashion_mnist.json
     python -m benchmarks.yardstick systems --split val --output choice.json gan=logs/gan_conditional/mnist   # for a choice
 
 The second command resumes: rows that the file has are not measured again.
@@ -30,7 +31,7 @@ SIX = ("ae", "vae", "vae_conditional", "vqvae", "gan_conditional", "vae_gan")
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("what", choices=("controls", "systems"))
-    options.add_argument("runs", nargs="*", metavar="NAME=RUN")
+    options.add_argument("runs", nargs="*", metavar="NAME=RUN", help="NAME=RUN@SAMPLER,SAMPLER measures these samplers only")
     options.add_argument("--split", choices=("val", "test"), default="test")
     options.add_argument("--num", type=int, default=10_000)
     options.add_argument(
@@ -84,9 +85,12 @@ def systems(yardstick: Yardstick, runs: dict[str, str], temperatures: list[float
     found |= {"n": yardstick.n, "split": yardstick.split, "real_recognisable": yardstick.real_recognisable}
     if "real images" not in found["rows"]:
         found["rows"]["real images"] = {"labelled": True, "values": yardstick.floor()}
-    for name, run in runs.items():
+    for name, given in runs.items():
+        run, _, named = given.partition("@")
         model = load(run)
         for sampler, classes in samplers_of(model).items():
+            if named and sampler not in named.split(","):
+                continue
             for temperature in [None, *(temperatures if sampler in ("normal", "own") else [])]:
                 row = f"{name}, {sampler}" + (f", temperature {temperature:g}" if temperature else "")
                 if row in found["rows"]:

@@ -130,6 +130,8 @@ def _checked(found: Found, path: Path, fit: Fit, invert: bool) -> Iterator[Tenso
             yield 255 - images if invert else images
     if low == high:
         raise refusal("images that differ", f"pixels that are all {low}", path, "look at the images: nothing can be learned from them")
+    if high == 1:
+        raise refusal("bytes from 0 to 255", "bytes 0 and 1 only", path, "multiply them by 255, or save them as booleans or floats")
 
 
 def split_own(given: dict[str, Split], generator: torch.Generator) -> dict[str, Split]:

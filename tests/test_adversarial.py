@@ -67,7 +67,7 @@ def test_clusters_are_the_nearest_centres_and_drawn_by_their_frequency() -> None
     torch.testing.assert_close(clusters.shares, shares, atol=0.05, rtol=0)
     drawn = clusters.draw(torch.ones(20_000, dtype=torch.long), torch.Generator().manual_seed(0)).bincount(minlength=10) / 20_000
     torch.testing.assert_close(drawn, torch.cat([torch.zeros(5), clusters.shares[1]]), atol=0.02, rtol=0)
-    with pytest.raises(ValueError, match="50 clusters expected at least as many images, got 20"):
+    with pytest.raises(ValueError, match="expected at least 50 images"):
         Clusters(50).fit(images[:20], torch.zeros(20))
 
 

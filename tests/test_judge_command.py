@@ -58,6 +58,23 @@ def test_another_size_is_resized_and_said(digits: tuple[Tensor, Tensor]) -> None
     assert as_images(np.full((5, 28, 28), 0.25))[1] == ["all images are equal"]
 
 
+def test_samples_of_others_are_brought_into_the_form_of_the_data(tmp_path: Path) -> None:
+    bright, dark = torch.full((2, 3, 32, 32), 0.8), torch.zeros(2, 3, 32, 32)
+    samples = torch.rand(5, 3, 32, 32)
+    for form in (samples.numpy(), samples.permute(0, 2, 3, 1).numpy(), samples.flatten(1).numpy()):
+        found, notes = as_images(form, bright)
+        torch.testing.assert_close(found, samples)
+        assert notes == []
+    light = 1 - 0.1 * samples
+    assert as_images(light.numpy(), bright)[1] == [], "the data have a bright border, too"
+    assert "exchanged" in as_images(light.numpy(), dark)[1][0]
+    assert as_images(samples[:, 0].numpy(), bright)[1] == ["grey images: red, green and blue are equal"]
+    np.savez(tmp_path / "a.npz", images=samples.numpy(), labels=np.array([0, 1, 2, 3, 4]))
+    assert read_images(tmp_path / "a.npz", bright, classes=5)[1] is not None
+    with pytest.raises(ValueError, match="expected labels from 0 to 3"):
+        read_images(tmp_path / "a.npz", bright, classes=4)
+
+
 @pytest.mark.parametrize(
     ("array", "expected"),
     [

@@ -18,7 +18,6 @@ from lit_models.evaluation.classifier import Classifier
 from lit_models.evaluation.corruptions import FOR_DIGITS, KINDS, TRAINED, spoil, without
 from lit_models.evaluation.distortions import DISTORTIONS, LABELLED
 from lit_models.evaluation.features import RandomConvolutions, spaces_of
-from lit_models.evaluation.given_images import as_images, read_images
 from lit_models.evaluation.judge import controls, known_images, load_judge, make_judge, save_judge
 from lit_models.evaluation.yardstick import floor_of_kid
 from lit_models.evaluation.yardstick_files import ENVIRONMENT, find, folder_to_write, name_of
@@ -183,23 +182,6 @@ def test_random_convolutions_of_one_colour_are_todays_and_see_colour_with_three(
     network = RandomConvolutions(colours=3)
     assert network(images).shape == (4, 128)
     assert not torch.allclose(network(images), network(images[:, [2, 1, 0]])), "red is not blue"
-
-
-def test_samples_of_others_are_brought_into_the_form_of_the_data(tmp_path: Path) -> None:
-    bright, dark = torch.full((2, 3, 32, 32), 0.8), torch.zeros(2, 3, 32, 32)
-    samples = torch.rand(5, 3, 32, 32)
-    for form in (samples.numpy(), samples.permute(0, 2, 3, 1).numpy(), samples.flatten(1).numpy()):
-        found, notes = as_images(form, bright)
-        torch.testing.assert_close(found, samples)
-        assert notes == []
-    light = 1 - 0.1 * samples
-    assert as_images(light.numpy(), bright)[1] == [], "the data have a bright border, too"
-    assert "exchanged" in as_images(light.numpy(), dark)[1][0]
-    assert as_images(samples[:, 0].numpy(), bright)[1] == ["grey images: red, green and blue are equal"]
-    np.savez(tmp_path / "a.npz", images=samples.numpy(), labels=np.array([0, 1, 2, 3, 4]))
-    assert read_images(tmp_path / "a.npz", bright, classes=5)[1] is not None
-    with pytest.raises(ValueError, match="expected labels from 0 to 3"):
-        read_images(tmp_path / "a.npz", bright, classes=4)
 
 
 def test_networks_are_found_beside_the_data_and_refused_for_other_images_of_the_same_name(

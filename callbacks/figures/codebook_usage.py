@@ -1,5 +1,6 @@
 """The use of a codebook."""
 
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -68,6 +69,6 @@ class CodebookUsage(Figure):
         panel = plot.subplots()
         panel.bar(range(len(counts)), counts / counts.sum(), width=1.0)
         panel.axhline(1 / len(counts), color="black", linewidth=0.8, linestyle="--")
-        title = caption(trainer, f"{(counts > 0).sum()} of {len(counts)} codes in use on validation")
+        title = fill(caption(trainer, f"{(counts > 0).sum()} of {len(counts)} codes in use on validation"), 56)
         panel.set(xlabel="codes, most used first", ylabel="share of positions", title=title)
         yield "codebook/usage", plot_picture(plot)

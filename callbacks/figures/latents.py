@@ -1,6 +1,7 @@
 """The codes of training images in two dimensions."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
@@ -63,7 +64,7 @@ class Latents(Figure):
         marked = mark_classes(panel, flat, classes, names_of_labels(trainer, pl_module, labels))
         some = f", first {marked} of {len(set(classes.tolist()))} classes named" if marked < len(set(classes.tolist()) - {-1}) else ""
         sides = dict(zip(("xlabel", "ylabel", "zlabel"), axes, strict=False))
-        panel.set(**sides, title=caption(trainer, f"codes of {len(flat)} training images{some}"))
+        panel.set(**sides, title=fill(caption(trainer, f"codes of {len(flat)} training images{some}"), 62))
         shape = {1: "line", 2: "plane", 3: "space"}.get(points.shape[1], self.method)
         yield f"latents/{shape}", plot_picture(plot)
 

@@ -84,7 +84,7 @@ class Command(LightningCLI):
         parser.add_argument("--weights", type=str | None, default=None, help="Start a new run from the weights of this checkpoint or run.")
 
     def _linked(self, name: str, data: Any) -> Any:
-        arguments = self.config[self.subcommand].model.init_args
+        arguments = self.config[self.subcommand].model.get("init_args", {})
         try:
             return value_from(data, name, arguments)
         except Exception as error:  # jsonargparse would put a text of the data module into its own error

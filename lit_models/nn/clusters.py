@@ -35,7 +35,10 @@ class Clusters(nn.Module):
         for group, (centres, shares) in enumerate(zip(self.centres, self.shares, strict=True)):
             own = images[:20_000][groups[:20_000] == group].flatten(1).cpu()
             if len(own) < self.k:
-                raise ValueError(f"{self.k} clusters expected at least as many images, got {len(own)}")
+                raise ValueError(
+                    f"expected at least {self.k} images in each class, one per cluster\n"
+                    f"got {len(own)} of {len(images):,} images in class {group}\ntake fewer clusters (--model.clusters 1), or add images"
+                )
             found = MiniBatchKMeans(self.k, batch_size=2048, n_init=3, random_state=0).fit(own.numpy())
             centres.copy_(torch.from_numpy(found.cluster_centers_))
             shares.copy_(torch.from_numpy(found.labels_).long().bincount(minlength=self.k) / len(own))

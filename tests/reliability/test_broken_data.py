@@ -183,6 +183,7 @@ OWN: dict[str, tuple[Callable[[Path], object], str]] = {  # what is written, and
     "one class folder": (lambda path: folder(path, 1), "one, a,"),
     "images beside classes": (lambda path: (folder(path), one_image(path, 30)), "got both"),
     "pixels all equal": (lambda path: folder(path, value=9), "pixels that are all 9"),
+    "bytes 0 and 1": (lambda path: archive(path, images=(GREY > 0.5).astype(np.uint8)), "bytes 0 and 1 only"),
     "too few images": (lambda path: [one_image(path, number) for number in range(9)], "at least 10 images\ngot 9"),
     "no image": (lambda path: path.mkdir(), "got no image"),
     "arrays in a folder": (lambda path: (path.mkdir(), archive(path / "x")), r"got x\.npz in"),
@@ -219,6 +220,7 @@ CONTROLS: dict[str, Callable[[Path], object]] = {
     "a folder": folder,
     "a flat folder": lambda path: folder(path, 0),
     "an archive": archive,
+    "an archive of booleans": lambda path: archive(path, images=GREY > 0.5),
     "a table": lambda path: table(path, lambda rows: rows),
     "IDX": lambda path: idx(path, IMAGES_FILE, lambda raw: raw),
 }
