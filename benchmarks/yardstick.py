@@ -2,7 +2,7 @@
 
     python -m benchmarks.yardstick controls                       # docs/yardstick/controls.json and controls.png
     python -m benchmarks.yardstick systems ae=logs/ae/mnist ...   # docs/yardstick/systems.json: every sampler of each run, on test images
-    python -m benchmarks.yardstick systems --dataset fashion_mnist ae=logs/ae/fashion_mnist@class_gmm    # docs/yardstick/systems_fashion_mnist.json
+    python -m benchmarks.yardstick systems --dataset fashion_mnist ae=logs/ae/fashion_mnist@class_gmm
     python -m benchmarks.yardstick systems --split val --output choice.json gan=logs/gan_conditional/mnist   # for a choice
 
 The second command resumes: rows that the file has are not measured again.
