@@ -2,7 +2,8 @@
 
     python -m benchmarks.yardstick controls                       # docs/yardstick/controls.json and controls.png
     python -m benchmarks.yardstick systems ae=logs/ae/mnist ...   # docs/yardstick/systems.json: every sampler of each run, on test images
-    python -m benchmarks.yardstick systems --dataset fashion_mnist ae=logs/ae/fashion_mnist@class_gmm
+    python -m benchmarks.yardstick systems ae=logs/ae/fashion_mnist@class_gmm --dataset fashion_mnist
+    python -m benchmarks.yardstick modes gan_stacked=logs/gan_stacked/stacked_mnist ...    # docs/yardstick/modes.json
     python -m benchmarks.yardstick systems --split val --output choice.json gan=logs/gan_conditional/mnist   # for a choice
 
 The second command resumes: rows that the file has are not measured again.
@@ -18,7 +19,10 @@ from scipy.stats import kendalltau
 
 from datamodules import ImageDataModule
 from lit_models import load
+from lit_models.checkpoints.loading import open_checkpoint
+from lit_models.checkpoints.runs import find_checkpoint
 from lit_models.evaluation import Yardstick, yardstick_of
+from lit_models.evaluation.modes import DATASET, SAMPLES, digit_classifier, measure_modes, mode_coverage, modes_of
 from lit_models.evaluation.sample_quality import key
 from lit_models.evaluation.yardstick import floor_of_kid
 from lit_models.sampling.samplers import draw, samplers_of
@@ -30,7 +34,7 @@ SIX = ("ae", "vae", "vae_conditional", "vqvae", "gan_conditional", "vae_gan")
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("what", choices=("controls", "systems"))
+    options.add_argument("what", choices=("controls", "systems", "modes"))
     options.add_argument("runs", nargs="*", metavar="NAME=RUN", help="NAME=RUN@SAMPLER,SAMPLER measures these samplers only")
     options.add_argument("--split", choices=("val", "test"), default="test")
     options.add_argument("--num", type=int, default=10_000)
@@ -41,12 +45,15 @@ def main() -> None:
     options.add_argument("--dataset", default="mnist")
     options.add_argument("--root")
     given = options.parse_args()
+    runs = dict(run.split("=", 1) for run in given.runs)
+    if given.what == "modes":
+        return modes(runs, given.root, given.output or DOCS / "modes.json")
     yardstick = yardstick_of(given.dataset, ImageDataModule(given.dataset, root=given.root).whole(), given.num, given.split)
     other = "" if given.dataset == "mnist" else f"_{given.dataset}"
     if given.what == "controls":
         controls(yardstick, given.dataset, given.output or DOCS / f"controls{other}.json")
     else:
-        systems(yardstick, dict(run.split("=", 1) for run in given.runs), given.temperatures, given.output or DOCS / f"systems{other}.json")
+        systems(yardstick, runs, given.temperatures, given.output or DOCS / f"systems{other}.json")
 
 
 def controls(yardstick: Yardstick, dataset: str, file: Path) -> None:
@@ -105,6 +112,23 @@ def systems(yardstick: Yardstick, runs: dict[str, str], temperatures: list[float
     file.write_text(json.dumps(found, indent=1))
     for name in ("tau", "tau_of_all_systems"):
         print(name, found[name])
+
+
+def modes(runs: dict[str, str], root: str | None, file: Path) -> None:
+    """Modes among 26,000 samples of stacked MNIST by each sampler of each run, without labels, and among 26,000 real images."""
+    images, labels = ImageDataModule(DATASET, root=root).whole().images("train")
+    assert labels is not None
+    found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    if "real images" not in found:
+        found["real images"] = mode_coverage(modes_of(images[:SAMPLES], digit_classifier()), labels)
+    for name, run in runs.items():
+        model, saved = open_checkpoint(find_checkpoint(Path(run))[0])
+        for sampler in samplers_of(model):
+            batches = saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+            trained = {"batches": batches, "parameters": sum(each.numel() for each in model.parameters())}
+            found[f"{name}, {sampler}"] = measure_modes(model, sampler, labels) | trained
+            print(name, sampler, found[f"{name}, {sampler}"], flush=True)
+            file.write_text(json.dumps(found, indent=1))
 
 
 def agreement(rows: dict[str, dict[str, float]]) -> dict[str, float]:

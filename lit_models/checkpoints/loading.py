@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
-from lit_models.checkpoints.older_versions import ADDED
+from lit_models.checkpoints.older_versions import NEW
 from lit_models.checkpoints.runs import find_checkpoint
 
 
@@ -60,8 +60,8 @@ def class_of(saved: dict[str, Any], checkpoint: Path) -> type[LightningModule]:
     """One of our models: the one that the run names or, for the checkpoint of a plain Trainer, the one that takes its arguments."""
     named = saved.get("run", {}).get("model")
     if named is None:
-        given = saved.get("hyper_parameters", {}).keys() - ADDED.keys()
-        fitting = [path for path in MODELS.values() if parameters_of(imported(path)) - ADDED.keys() == given]
+        given = saved.get("hyper_parameters", {}).keys() - NEW
+        fitting = [path for path in MODELS.values() if parameters_of(imported(path)) - NEW == given]
         named = fitting[0] if len(fitting) == 1 else None
     if named not in MODELS.values():
         raise UnknownClass(

@@ -6,6 +6,7 @@ ARGUMENTS = {"latent_density": "sampler", "code_prior": "sampler"}
 CLASSES = {"lit_models.classifier.Classifier": "lit_models.evaluation.classifier.Classifier"}
 METRICS = {"val/frechet": "val/fid"}
 ADDED = {"image_shape": (1, 28, 28), "classes": 10, "pixel_variance": 0.0949}  # arguments of models that were constants before
+NEW = {*ADDED, "left_out"}  # arguments that a checkpoint of an older version may lack
 ADDED_TO_DATA = {"size": None, "invert": False}
 DATA_CLASS = ("MNISTDataModule", "ImageDataModule")  # the key of the data module's state, then and now
 OPTIONS = {"--density": "--sampler", "--prior": "--sampler", "--model": "--import"}  # of the commands that take a run
