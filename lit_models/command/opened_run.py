@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import datamodules
-from datamodules.named import NAMES
+from datamodules.named import NAMED
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.checkpoints.loading import UnknownClass, imported, model_of, parameters_of
 from lit_models.command.errors import UserError
@@ -54,13 +54,15 @@ class OpenedRun:
     def dataset_name(self) -> str:
         """The name of the data set, for captions: that of the file or folder, if it is the user's own."""
         known = self.saved.get("run", {}).get("dataset") or self._data_state.get("dataset") or Path(self.dataset).stem
-        return self.dataset if self.dataset in NAMES else known
+        return self.dataset if self.dataset in NAMED else known
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """One name per class of the data; empty for images without labels. Numbers stand in for the names that older checkpoints lack."""
+        """One name per class of the data; empty for images without labels. Numbers stand in for names that nobody knows."""
         if "class_names" in self._data_state:
             return tuple(self._data_state["class_names"])
+        if self.dataset in NAMED:  # an older checkpoint
+            return NAMED[self.dataset].class_names
         return names_of_classes((), self.model.hparams.get("classes", 10) or 0)
 
     @property
@@ -109,7 +111,7 @@ class OpenedRun:
         arguments = dict(self.saved.get("datamodule_hyper_parameters", {})) | {"root": root}
         if issubclass(self.data_class, datamodules.ImageDataModule):
             arguments["dataset"] = arguments.get("dataset") or self.dataset
-            if root is not None and arguments["dataset"] not in NAMES:
+            if root is not None and arguments["dataset"] not in NAMED:
                 inside = Path(root) / Path(arguments["dataset"]).name
                 self.moved_to = str(inside if inside.exists() else root)
                 arguments |= {"dataset": self.moved_to, "root": None}
