@@ -14,7 +14,9 @@ from PIL import Image
 from datamodules.named import NAMES
 
 PAGE = (ROOT / "docs" / "own_images.md").read_text()
-SHORT = ["--config", "fast", "--trainer.max_epochs=1", "--trainer.accelerator=cpu", "--data.limit=200"]  # after the page's own words
+SHORT = [  # after the page's own words
+    "--data.epoch_images=null", "--data.batch_size=50", "--data.limit=200", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
+]  # fmt: skip
 COMMANDS = [shlex.split(line, comments=True)[1:] for line in re.findall(r"^    (lightning .+)$", PAGE, flags=re.MULTILINE)]
 
 
