@@ -83,7 +83,7 @@ class ImageDataModule(LightningDataModule):
     @property
     def dataset_name(self) -> str:
         """The name of the data set: for own images the stem of their path."""
-        return self.dataset if self.dataset in NAMED else name_of(Path(self.dataset))
+        return name_of(self.dataset)
 
     @property
     def image_shape(self) -> ImageShape:

@@ -35,9 +35,11 @@ class OwnImages:
     changed: str
 
 
-def name_of(path: Path) -> str:
-    """The name of the data set: the stem of its path; with the kind if it is the name of another data set."""
-    path = path.expanduser().resolve()
+def name_of(dataset: str) -> str:
+    """The name of a data set: its own or, for own images, the stem of their path; with the kind if another data set has this name."""
+    if dataset in NAMES:
+        return dataset
+    path = Path(dataset).expanduser().resolve()
     stem = path.name if path.is_dir() else path.name.split(".")[0] or path.name
     clean = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem) or "images"
     return f"{clean}_{path.suffix.lstrip('.') or 'folder'}" if clean in NAMES else clean
@@ -62,7 +64,7 @@ def read_own(path: Path, size: int | None, invert: bool) -> OwnImages:
         stop = start + part.images.n
         given[name] = Split(images[start:stop], None if labels is None else labels[start:stop])
         start = stop
-    words = [f"{name_of(path)}: {found.said}"]
+    words = [f"{name_of(str(path))}: {found.said}"]
     if " images of " not in found.said:
         words.append(f"{n:,} {'colour' if shape[0] == 3 else 'grey'} images of {shape[1]} x {shape[2]}")
         words.append(f"{len(class_names)} classes" if class_names else "no labels")
@@ -116,7 +118,7 @@ def _held(found: Found, path: Path, fit: Fit, n: int, channels: int, invert: boo
             pass
         return direct, path
     stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in found.files]
-    file = storage.cache_file(path, name_of(path), (stamps, shape, fit, invert, list(found.parts)))
+    file = storage.cache_file(path, name_of(str(path)), (stamps, shape, fit, invert, list(found.parts)))
     return storage.cached(chunks, n, shape, file), file
 
 

@@ -54,13 +54,8 @@ class AE(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.image_shape, self.samplers = image_shape, densities(classes)
-        self.latent_dim, self.default_sampler, self.noise, self.lr, self.lr_steps = (
-            latent_dim,
-            check_density(sampler, classes),
-            noise,
-            lr,
-            lr_steps,
-        )
+        self.default_sampler = check_density(sampler, classes)
+        self.latent_dim, self.noise, self.lr, self.lr_steps = latent_dim, noise, lr, lr_steps
         self.encoder = Encoder(latent_dim, channels, blocks, image_shape=image_shape)
         self.decoder = Decoder(latent_dim, channels, blocks, image_shape=image_shape)
         self.training_codes = TrainingCodes()

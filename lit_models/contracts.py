@@ -12,6 +12,8 @@ from torch import Generator, Tensor
 
 ImageShape = tuple[int, int, int]  # (C, H, W)
 GRIDS = (8, 7)  # sides of the grid on which networks do most of their work
+HALVINGS = (1, 2, 3, 4)  # how often the side of an image may be halved to get there
+SIDES = tuple(sorted(grid * 2**halvings for grid in GRIDS for halvings in HALVINGS))  # of the images that networks take
 
 
 def grid_of(image_shape: ImageShape) -> tuple[int, int]:
@@ -24,11 +26,11 @@ def grid_of(image_shape: ImageShape) -> tuple[int, int]:
     """
     if len(image_shape) == 3 and image_shape[0] in (1, 3) and image_shape[1] == image_shape[2]:
         for grid in GRIDS:
-            for halvings in (1, 2, 3, 4):
+            for halvings in HALVINGS:
                 if image_shape[1] == grid * 2**halvings:
                     return grid, halvings
     raise ValueError(
-        f"expected images of shape (1 or 3, side, side) with a side of 14, 16, 28, 32, 56, 64, 112 or 128, got {tuple(image_shape)}:"
+        f"expected images of shape (1 or 3, side, side) with a side of {', '.join(map(str, SIDES))}, got {tuple(image_shape)}:"
         " pad or resize them"
     )
 

@@ -11,6 +11,7 @@ from any_images import write_images
 from torch import Tensor
 
 from datamodules import ImageDataModule
+from datamodules.own import name_of
 from lit_models.evaluation import Yardstick, sharpness
 from lit_models.evaluation.asked_kinds import PASSING, left_out, passing
 from lit_models.evaluation.classification_score import classification_score
@@ -20,7 +21,7 @@ from lit_models.evaluation.distortions import DISTORTIONS, LABELLED
 from lit_models.evaluation.features import RandomConvolutions, spaces_of
 from lit_models.evaluation.judge import controls, known_images, load_judge, make_judge, save_judge
 from lit_models.evaluation.yardstick import floor_of_kid
-from lit_models.evaluation.yardstick_files import ENVIRONMENT, find, folder_to_write, name_of
+from lit_models.evaluation.yardstick_files import ENVIRONMENT, find, folder_to_write
 
 SHAPES = [((1, 28, 28), 10), ((3, 32, 32), 4), ((1, 64, 64), None)]
 IDS = ["grey 28, ten classes", "colour 32, four classes", "grey 64, no labels"]

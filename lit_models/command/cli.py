@@ -14,6 +14,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 import callbacks
 from datamodules import ImageDataModule
 from datamodules.named import NAMED
+from datamodules.own import name_of
 from datamodules.sources import data_root, provide
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
@@ -161,7 +162,7 @@ class Command(LightningCLI):
         if reason:
             remedy = "set MNIST_ROOT to a folder that holds it"
             print(f"warning  {reason}; training on {data.dataset} instead: {remedy}", file=sys.stderr, flush=True)
-        return ImageDataModule(data.dataset).dataset_name
+        return name_of(data.dataset)
 
     def _settle_checkpoint(self, config: Any) -> Path | None:
         if config.ckpt_path is None:

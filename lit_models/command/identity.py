@@ -1,12 +1,12 @@
 """Whether a checkpoint may be resumed: as the model, on the data and with the seed that it was trained with."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 from lit_models.checkpoints.loading import arguments_of
 from lit_models.command.errors import UserError
+from lit_models.command.linked import is_on_the_command_line
 
 LENGTH = re.compile(r"model\.(\w+_)?steps")  # of schedules and phases
 
@@ -47,4 +47,4 @@ def check_identity(checkpoint: Path, saved: dict[str, Any], config: Any, model: 
 def named_on_the_command_line(key: str) -> bool:
     """Whether it is a learning rate, or the length of its schedule, that the command line names: these may change in a run."""
     name = re.fullmatch(r"model\.(?:\w+_)?lr(?:_steps)?", key)
-    return name is not None and any(re.match(rf"--model\.(init_args\.)?{key[6:]}(=|$)", word) for word in sys.argv)
+    return name is not None and is_on_the_command_line(key.removeprefix("model."))

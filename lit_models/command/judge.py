@@ -196,11 +196,11 @@ def _find_or_make(given: Namespace, data: ImageDataModule) -> None:
 
 def _make(checkpoints: list[Path], given: Namespace) -> int:
     """Write a judge of two classifiers that know what shows none of the classes, or the spaces of two classifiers of clean images."""
+    from datamodules.own import name_of
     from lit_models.command.opened_run import OpenedRun
     from lit_models.evaluation.classifier import Classifier
     from lit_models.evaluation.features import save_spaces
     from lit_models.evaluation.judge import make_judge, save_judge
-    from lit_models.evaluation.yardstick_files import name_of
 
     opened = [OpenedRun(checkpoint, []) for checkpoint in checkpoints]
     for each in opened:

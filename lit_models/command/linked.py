@@ -37,9 +37,14 @@ def value_from(data: Any, name: str, arguments: Any) -> Any:
     return found
 
 
+def is_on_the_command_line(name: str) -> bool:
+    """Whether the command line gives this argument of the model."""
+    return any(re.match(rf"--model\.(init_args\.)?{name}(=|$)", word) for word in sys.argv)
+
+
 def is_named(name: str) -> bool:
     """Whether the command line or a config file gives this argument of the model."""
-    if any(re.match(rf"--model\.(init_args\.)?{name}(=|$)", word) for word in sys.argv):
+    if is_on_the_command_line(name):
         return True
     files = [Path(word.partition("=")[2]) for word in sys.argv if word.startswith("--config=")]
     return any(name in (configs.read(file).get("model") or {}).get("init_args", {}) for file in files)

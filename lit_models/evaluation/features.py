@@ -25,10 +25,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d
 
+from datamodules.own import name_of
 from lit_models.checkpoints.files import replacing
 from lit_models.evaluation.classifier import Classifier
 from lit_models.evaluation.yardstick_files import SHIPPED as FILES
-from lit_models.evaluation.yardstick_files import find, name_of, read
+from lit_models.evaluation.yardstick_files import find, read
 
 SHIPPED = FILES["spaces"]
 REFERENCE = 2000  # real images by which features are standardised

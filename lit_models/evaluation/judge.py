@@ -18,18 +18,20 @@ measured in other spaces (`lit_models.evaluation.features`), and a share of reco
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from datamodules.own import name_of
 from lit_models.checkpoints.files import replacing
 from lit_models.contracts import HasImages
 from lit_models.evaluation.classifier import Classifier
 from lit_models.evaluation.corruptions import KINDS, without
 from lit_models.evaluation.judge_output import JudgeOutput
 from lit_models.evaluation.yardstick_files import SHIPPED as FILES
-from lit_models.evaluation.yardstick_files import NetworkFile, find, name_of, read
+from lit_models.evaluation.yardstick_files import NetworkFile, find, read
 
 SHIPPED = FILES["judge"]
 KNOWN = 10_000  # training images that an image has to be near to
@@ -139,9 +141,14 @@ def judge_in(found: NetworkFile, dataset: str, known: Tensor) -> tuple[Judge, st
     file, saved, sha256 = found
     if saved["dataset"] != name_of(dataset):
         raise ValueError(f"expected a judge of {dataset}, got one of {saved['dataset']} in {file}: make one with lightning judge")
-    first, second = (Classifier(**hyper_parameters) for hyper_parameters in saved["classifiers"])
+    return Judge(*classifiers_of(saved), known, saved["limits"], sha256, saved.get("left_out")), saved["recipe"]
+
+
+def classifiers_of(saved: dict[str, Any]) -> tuple[Classifier, Classifier]:
+    """The two classifiers in the content of a judge's file."""
+    first, second = (Classifier(**hyper_parameters).eval() for hyper_parameters in saved["classifiers"])
     nn.ModuleList([first, second]).load_state_dict({name: value.float() for name, value in saved["state_dict"].items()})
-    return Judge(first.eval(), second.eval(), known, saved["limits"], sha256, saved.get("left_out")), saved["recipe"]
+    return first, second
 
 
 def judge_of(dataset: str, data: HasImages) -> tuple[Judge, str] | None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.evaluation.classifier import Classifier
-from lit_models.evaluation.yardstick_files import SHIPPED
+from lit_models.evaluation.judge import SHIPPED, classifiers_of
 from lit_models.sampling.samplers import draw
 
 SAMPLES = 26_000
@@ -34,12 +34,7 @@ def measure_modes(model: LightningModule, sampler: str, training_labels: Tensor,
 
 def digit_classifier() -> Classifier:
     """The first classifier of the judge of MNIST that the package has."""
-    saved = read_checkpoint(SHIPPED["judge"] / "mnist.pt")
-    classifier = Classifier(**saved["classifiers"][0])
-    prefix = "0."
-    state = {name.removeprefix(prefix): value.float() for name, value in saved["state_dict"].items() if name.startswith(prefix)}
-    classifier.load_state_dict(state)
-    return classifier.eval()
+    return classifiers_of(read_checkpoint(SHIPPED / "mnist.pt"))[0]
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from datamodules.named import NAMES
-from datamodules.own import name_of as name_of_path
+from datamodules.own import name_of
 from lit_models.checkpoints.atomic_io import read_checkpoint
 
 Kind = Literal["judge", "spaces"]
@@ -23,11 +23,6 @@ class NetworkFile(NamedTuple):
     file: Path
     saved: dict[str, Any]
     sha256: str
-
-
-def name_of(dataset: str) -> str:
-    """The name of a data set: for the user's own images, that of the file or folder."""
-    return dataset if dataset in NAMES else name_of_path(Path(dataset))
 
 
 def folders_beside(dataset: str, data: Any) -> list[Path]:
