@@ -87,7 +87,7 @@ class Command(LightningCLI):
     def _linked(self, name: str, data: Any) -> Any:
         arguments = self.config[self.subcommand].model.get("init_args", {})
         try:
-            return value_from(data, name, arguments)
+            return value_from(data, name, arguments, self.checkpoint)
         except Exception as error:  # jsonargparse would put a text of the data module into its own error
             self.refused.append(error)
             return arguments.get(name)

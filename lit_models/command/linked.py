@@ -9,15 +9,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.command.errors import UserError
 from lit_models.training import configs
 
 LINKED = ("image_shape", "classes", "pixel_variance")
 
 
-def value_from(data: Any, name: str, arguments: Any) -> Any:
+def value_from(data: Any, name: str, arguments: Any, resumed: Path | None = None) -> Any:
     """The value of a linked argument. It is written into `arguments`, those of the model, so that the run's config.yaml has it.
 
+    Args:
+        resumed: The checkpoint that is resumed. Its model keeps its own variance of the pixels, which weighs a term of the loss: version
+            0.1.0 had that of MNIST for all data.
     Raises:
         UserError: If the user has given another value.
     """
@@ -25,6 +29,8 @@ def value_from(data: Any, name: str, arguments: Any) -> Any:
     if name not in arguments or not hasattr(data, name):
         return given
     found = getattr(data, name)
+    if name == "pixel_variance" and resumed is not None:
+        found = read_checkpoint(resumed).get("hyper_parameters", {}).get(name, found)
     if name == "classes" and given is None and is_named(name):
         return None  # the user leaves the labels out
     if isinstance(found, tuple) and given is not None:
