@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lit_models.contracts import SIDES, ImageShape
+from lit_models.contracts import ImageShape
+from lit_models.image_shape import SIDES
 
 USUAL = (28, 32, 64)  # sides that other images are brought to
 NEAR = 4  # an image that lacks at most this many pixels to a usual side is padded

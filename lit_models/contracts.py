@@ -11,28 +11,6 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Generator, Tensor
 
 ImageShape = tuple[int, int, int]  # (C, H, W)
-GRIDS = (8, 7)  # sides of the grid on which networks do most of their work
-HALVINGS = (1, 2, 3, 4)  # how often the side of an image may be halved to get there
-SIDES = tuple(sorted(grid * 2**halvings for grid in GRIDS for halvings in HALVINGS))  # of the images that networks take
-
-
-def grid_of(image_shape: ImageShape) -> tuple[int, int]:
-    """The side of the grid of features, 7 or 8, and how many times an image's side is halved to get there.
-
-    28 gives (7, 2), 32 gives (8, 2) and 64 gives (8, 3).
-
-    Raises:
-        ValueError: If the images are not square, or if their side is neither 7 nor 8 times 2, 4, 8 or 16.
-    """
-    if len(image_shape) == 3 and image_shape[0] in (1, 3) and image_shape[1] == image_shape[2]:
-        for grid in GRIDS:
-            for halvings in HALVINGS:
-                if image_shape[1] == grid * 2**halvings:
-                    return grid, halvings
-    raise ValueError(
-        f"expected images of shape (1 or 3, side, side) with a side of {', '.join(map(str, SIDES))}, got {tuple(image_shape)}:"
-        " pad or resize them"
-    )
 
 
 class _Verb(type(Protocol)):  # type: ignore[misc]
@@ -117,8 +95,7 @@ class CodeDistribution(Protocol, metaclass=_Verb):
     """A distribution over codes, which a sampler draws from: a fitted density, a transformer over indices, a flow."""
 
     @property
-    def classes(self) -> int | None:
-        """The number of labels that it takes; None if it takes none."""
+    def classes(self) -> int | None: ...  # the number of labels that it takes
 
     def draw(self, n: int, labels: Tensor | int | None = None, generator: Generator | None = None, temperature: float = 1.0) -> Tensor:
         """`n` codes, (n, ...); one per label, if labels are given.
@@ -161,6 +138,47 @@ class HasCodeLength(Protocol, metaclass=_Verb):
 
     def code_length(self, images: Tensor) -> Tensor:
         """Nats per image, (B,), summed over labels; ValueError where images have no likelihood."""
+
+
+@runtime_checkable
+class HasLogLikelihood(Protocol, metaclass=_Verb):
+    """The log-likelihood of an image itself can be computed, and not only a bound on it; `exact` says whether up to rounding alone."""
+
+    @property
+    def exact(self) -> bool: ...
+
+    def log_likelihood(self, images: Tensor, generator: Generator | None = None) -> Tensor:
+        """Nats per image, (B,), summed over labels; ValueError where images have no likelihood."""
+
+
+@runtime_checkable
+class CanClassify(Protocol, metaclass=_Verb):
+    """A generative model that says by Bayes' rule which class an image belongs to."""
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Log-probability of each class, (B, classes)."""
+
+
+@runtime_checkable
+class CanComplete(Protocol, metaclass=_Verb):
+    def complete(self, images: Tensor, known: Tensor, generator: Generator | None = None) -> Tensor:
+        """Images whose `known` pixels, (H, W) booleans, are kept, and whose others are drawn from the model."""
+
+
+@runtime_checkable
+class HasSteps(CanSample, Protocol, metaclass=_Verb):
+    """Samples are made in steps: `sample` also takes `steps`, of which more cost more time; this is their number by default."""
+
+    @property
+    def steps(self) -> int: ...
+
+
+@runtime_checkable
+class HasGuidance(CanSample, Protocol, metaclass=_Verb):
+    """`sample` also takes `guidance`: 1 is none, 0 ignores the labels, and above 1 samples show their label more clearly and vary less."""
+
+    @property
+    def guidance(self) -> float: ...
 
 
 @runtime_checkable

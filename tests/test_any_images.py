@@ -14,7 +14,8 @@ from lightning.pytorch import Trainer
 
 import lit_models
 from datamodules import ImageDataModule
-from lit_models.contracts import CanDecode, CanEncode, CanReconstruct, CanSample, grid_of
+from lit_models.contracts import CanDecode, CanEncode, CanReconstruct, CanSample
+from lit_models.image_shape import grid_of
 from lit_models.sampling.samplers import samplers_of
 
 KINDS = {name: ALL_KINDS[name] for name in ("grey 28", "colour 32", "grey 64", "no labels")}

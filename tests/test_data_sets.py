@@ -17,7 +17,8 @@ from datamodules import ImageDataModule, archives
 from datamodules.mnist import MNISTDataModule as OldPlace
 from datamodules.named import NAMED
 from datamodules.sides import fit_to
-from lit_models.contracts import DescribesImages, grid_of
+from lit_models.contracts import DescribesImages
+from lit_models.image_shape import grid_of
 
 N = 40
 PUBLIC = {  # of the papers

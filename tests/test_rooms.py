@@ -18,7 +18,7 @@ ORDER = [
     ["models", "lit_models.evaluation"],
     ["lit_models.nn"],
     ["lit_models.sampling", "lit_models.training", "lit_models.checkpoints"],
-    ["lit_models.contracts", "lit_models.losses", "datamodules"],
+    ["lit_models.contracts", "lit_models.image_shape", "lit_models.losses", "datamodules"],
 ]
 LEVELS = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 DOOR = "lit_models"  # lit_models/__init__.py: the version, the table of models, and lazy exports

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lit_models.contracts import ImageShape, grid_of
+from lit_models.contracts import ImageShape
+from lit_models.image_shape import grid_of
 
 STEPS, BATCH, RATE = 600, 100, 3e-3
 

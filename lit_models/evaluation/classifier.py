@@ -19,8 +19,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from lit_models.contracts import ImageShape, grid_of
+from lit_models.contracts import ImageShape
 from lit_models.evaluation.corruptions import TRAINED, means_over_windows, pixels, spoil, without
+from lit_models.image_shape import grid_of
 from lit_models.nn.blocks import MNIST, FlattenGrid, image_trunk
 from lit_models.sampling.labels import needed
 from lit_models.training.batches import labelled_images_of

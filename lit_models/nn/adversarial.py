@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from lit_models.contracts import ImageShape, grid_of
+from lit_models.contracts import ImageShape
+from lit_models.image_shape import grid_of
 from lit_models.nn.blocks import MNIST, FlattenGrid, UnflattenGrid, halving_widths
 
 

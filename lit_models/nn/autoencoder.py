@@ -1,7 +1,7 @@
 """Encoder and decoder networks: tensors to tensors, no loss, no randomness.
 
 They use GroupNorm or no normalisation: BatchNorm would couple the images of a batch. Most of the work is done on a grid of 7 x 7 or 8 x 8
-(`lit_models.contracts.grid_of`): there a convolution costs a sixteenth of its cost on 28 x 28 pixels. Sub-pixel convolution raises the
+(`lit_models.image_shape.grid_of`): there a convolution costs a sixteenth of its cost on 28 x 28 pixels. Sub-pixel convolution raises the
 resolution (Shi et al. 2016, https://arxiv.org/abs/1609.05158) without checkerboard artefacts. Weights have the channels last in memory, the
 order in which convolutions read them: this is a tenth faster on a CPU.
 """
@@ -9,7 +9,8 @@ order in which convolutions read them: this is a tenth faster on a CPU.
 import torch
 from torch import Tensor, nn
 
-from lit_models.contracts import ImageShape, grid_of
+from lit_models.contracts import ImageShape
+from lit_models.image_shape import grid_of
 from lit_models.nn.blocks import MNIST, FlattenGrid, UnflattenGrid, residual_blocks
 
 

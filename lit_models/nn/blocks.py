@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from lit_models.contracts import ImageShape, grid_of
+from lit_models.contracts import ImageShape
+from lit_models.image_shape import grid_of
 
 MNIST: ImageShape = (1, 28, 28)  # the default of all networks and models
 
