@@ -1,6 +1,17 @@
 """Figures and measures of a model while it learns, and the callbacks that make a run repeatable; each asks for verbs, never for a class."""
 
-from callbacks.figures import Centroids, CodebookUsage, Figure, Latents, Neighbours, Reconstructions, Samples, Stages, Traversal
+from callbacks.figures import (
+    Centroids,
+    CodebookUsage,
+    Completions,
+    Figure,
+    Latents,
+    Neighbours,
+    Reconstructions,
+    Samples,
+    Stages,
+    Traversal,
+)
 from callbacks.generative_metrics import GenerativeMetrics
 from callbacks.keep_best_and_last import KeepBestAndLast
 from callbacks.log_density import LogDensity
@@ -17,6 +28,7 @@ from lit_models.sampling.keep_training_codes import KeepTrainingCodes
 __all__ = [
     "Centroids",
     "CodebookUsage",
+    "Completions",
     "Figure",
     "GenerativeMetrics",
     "KeepBestAndLast",

@@ -128,8 +128,8 @@ class HasTrainingCodes(Protocol, metaclass=_Verb):
 class HasLogWeights(Protocol, metaclass=_Verb):
     """The likelihood can be estimated by importance sampling."""
 
-    def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None) -> Tensor:
-        """Log-weights of `draws` codes per image, (B, draws), in nats; ValueError where images have no likelihood."""
+    def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None, sampler: str | None = None) -> Tensor:
+        """Log-weights of `draws` codes per image, (B, draws), in nats, with the prior of a sampler; ValueError without a likelihood."""
 
 
 @runtime_checkable

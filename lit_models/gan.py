@@ -25,13 +25,13 @@ from lit_models.sampling.anchors import Layout, class_anchors
 from lit_models.sampling.labels import labels_for
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.training.adversarial import (
-    averaged,
     check_precision,
     discriminator_terms,
     discriminator_turn,
     set_gradients,
     step_schedules,
 )
+from lit_models.training.averages import averaged
 from lit_models.training.batches import images_of, known, labelled_images_of
 from lit_models.training.fit_before_training import images_to_fit
 from lit_models.training.logging import log_terms

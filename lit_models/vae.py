@@ -8,6 +8,7 @@ Gaussian pixels with one learned variance: Rybkin et al., 2021. https://arxiv.or
 KL warm-up: Bowman et al., 2016, section 3.1. https://arxiv.org/abs/1511.06349
 """
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -18,16 +19,16 @@ from lit_models.contracts import ImageShape
 from lit_models.losses import bernoulli_loss, gaussian_kl, gaussian_nll, is_binary, squared_error
 from lit_models.nn.autoencoder import Decoder, Encoder
 from lit_models.nn.blocks import MNIST
-from lit_models.sampling.densities import CodeDensity, DensityName, check_density, densities
+from lit_models.nn.latent_prior import latent_prior
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
-from lit_models.sampling.temperature import checked_temperature
+from lit_models.sampling.latent_sampling import LatentSampling, SamplerName, samplers_for
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of
 from lit_models.training.logging import log_terms
-from lit_models.training.schedules import adam, training_steps
+from lit_models.training.prior_phase import adam_in_phases, idle, images_and_labels, own_parameters, prior_step, trains_prior, with_prior
 
 
-class VAE(LightningModule):
+class VAE(LatentSampling, LightningModule):
     """`forward` is `reconstruct`.
 
     Args:
@@ -36,8 +37,10 @@ class VAE(LightningModule):
             clusters without order.
         reconstruction_weight: 0 shows what the KL does alone: a Gaussian without images.
         likelihood: Distribution of the pixels given the code; the Gaussian has one learned variance.
-        sampler: The density over codes that `sample` draws from by default; `normal` is the prior.
-        lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
+        sampler: What `sample` draws codes from by default: a density that is fitted to codes of training images, of which `normal` is the
+            prior, or `flow` or `coupling`, a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
+        lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training, or 0.4 of it before a prior).
+        prior_lr: Learning rate of the prior. It falls to a fiftieth in `prior_steps` steps (null: the rest of the training).
         image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
     """
 
@@ -48,25 +51,28 @@ class VAE(LightningModule):
         reconstruction_weight: float = 1.0,
         kl_warmup_steps: int = 0,
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
-        sampler: DensityName = "normal",
+        sampler: SamplerName = "normal",
         channels: int = 32,
         blocks: int = 1,
         lr: float = 4e-3,
         lr_steps: int | None = None,
+        prior_lr: float = 2e-3,
+        prior_steps: int | None = None,
         image_shape: ImageShape = MNIST,
         classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.image_shape, self.samplers = image_shape, densities(classes)
+        self.image_shape, self.samplers, self.default_sampler = image_shape, samplers_for(sampler, classes), sampler
         self.latent_dim, self.beta, self.kl_warmup_steps = latent_dim, beta, kl_warmup_steps
-        self.reconstruction_weight, self.default_sampler = reconstruction_weight, check_density(sampler, classes)
-        self.likelihood, self.lr, self.lr_steps = likelihood, lr, lr_steps
+        self.reconstruction_weight, self.likelihood = reconstruction_weight, likelihood
+        self.lr, self.lr_steps, self.prior_lr, self.prior_steps = lr, lr_steps, prior_lr, prior_steps
         self.encoder = Encoder(2 * latent_dim, channels, blocks, image_shape=image_shape)
         self.decoder = Decoder(latent_dim, channels, blocks, image_shape=image_shape)
         if likelihood == "gaussian":
             self.log_var = nn.Parameter(torch.zeros(()))  # of the pixels, log sigma^2
         self.training_codes = TrainingCodes()
+        self.prior = latent_prior(sampler, latent_dim, classes)
 
     def configure_callbacks(self) -> list[Callback]:
         return [KeepTrainingCodes()]
@@ -74,7 +80,8 @@ class VAE(LightningModule):
     # -- objective
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self._step(batch, "train")
+        loss = prior_step(self, batch) if trains_prior(self) else self._step(batch, "train")
+        return loss + idle(self)
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self._step(batch, "val")
@@ -83,7 +90,7 @@ class VAE(LightningModule):
         return self._step(batch, "test")
 
     def _step(self, batch: Any, stage: str) -> Tensor:
-        images, _ = images_of(self, batch)
+        images, _ = images_and_labels(self, batch)
         mean, log_var = self.posterior(images)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         reconstruction = self._pixel_loss(self.decoder(z), images).mean()
@@ -95,7 +102,7 @@ class VAE(LightningModule):
             terms["mse"] = squared_error(self.reconstruct(images), images).mean() / images[0].numel()
             if self.likelihood == "gaussian" or is_binary(images):
                 terms["nelbo"] = reconstruction + kl  # nats per image, an upper bound of -log p(x)
-        log_terms(self, stage, terms, len(images))
+        log_terms(self, stage, terms if stage == "train" else with_prior(self, batch, terms), len(images))
         return loss
 
     def _pixel_loss(self, logits: Tensor, images: Tensor) -> Tensor:
@@ -103,9 +110,12 @@ class VAE(LightningModule):
             return gaussian_nll(logits.sigmoid(), images, self.log_var)
         return bernoulli_loss(logits, images)
 
-    def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None) -> Tensor:
+    def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None, sampler: SamplerName | None = None) -> Tensor:
         r""":math:`\log p(x|z) + \log p(z) - \log q(z|x)` of `draws` codes from q(z|x) per image, (B, draws), in nats.
 
+        Args:
+            sampler: p(z) is N(0, I) by default, or the learned density of a model with the sampler `coupling`. It may be the distribution
+                of any other sampler.
         Raises:
             ValueError: For grey images under Bernoulli pixels.
         """
@@ -114,11 +124,16 @@ class VAE(LightningModule):
         mean, log_var = (part.repeat_interleave(draws, dim=0) for part in self.posterior(images))
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         z = mean + (0.5 * log_var).exp() * noise
-        log_ratio = 0.5 * (noise.square() + log_var - z.square()).sum(dim=1)  # of p(z) to q(z|x)
+        sampler = sampler or ("coupling" if self.default_sampler == "coupling" else "normal")
+        if sampler == "normal":
+            log_ratio = 0.5 * (noise.square() + log_var - z.square()).sum(dim=1)  # of p(z) to q(z|x)
+        else:
+            posterior = -0.5 * (noise.square() + log_var + math.log(2 * math.pi)).sum(dim=1)
+            log_ratio = self.distribution(sampler).log_density(z).to(z) - posterior
         return (log_ratio - self._pixel_loss(self.decoder(z), images.repeat_interleave(draws, dim=0))).view(len(images), draws)
 
     def configure_optimizers(self) -> Any:
-        return adam(self.parameters(), self.lr, self.lr_steps or training_steps(self))
+        return adam_in_phases(self, own_parameters(self), self.lr_steps)
 
     # -- verbs
 
@@ -142,24 +157,3 @@ class VAE(LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.encode(images_of(self, batch)[0])
-
-    @property
-    def classes(self) -> int | None:
-        return self.samplers[self.default_sampler]
-
-    def distribution(self, sampler: DensityName) -> CodeDensity:
-        return self.training_codes.density(sampler, self.latent_dim, self.hparams["classes"])
-
-    @torch.no_grad()
-    def sample(
-        self,
-        n: int = 1,
-        labels: Tensor | int | None = None,
-        generator: Generator | None = None,
-        sampler: DensityName | None = None,
-        *,
-        temperature: float | None = None,
-    ) -> Tensor:
-        """Decodes codes drawn from `sampler`, by default the one that the model was made with, at temperature 1 by default."""
-        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator, checked_temperature(temperature))
-        return self.decode(codes.to(self.device, self.dtype))

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule
-from torch import Generator, Tensor
+from torch import Tensor
 
 from lit_models.contracts import ImageShape
 from lit_models.losses import Adversary, check_adversary, gaussian_kl, generator_loss, squared_error
@@ -25,32 +25,35 @@ from lit_models.nn.adversarial import Discriminator
 from lit_models.nn.adversarial import Generator as GeneratorNetwork
 from lit_models.nn.autoencoder import Encoder
 from lit_models.nn.blocks import MNIST
-from lit_models.sampling.densities import CodeDensity, DensityName, check_density, densities
+from lit_models.nn.latent_prior import latent_prior
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
-from lit_models.sampling.temperature import checked_temperature
+from lit_models.sampling.latent_sampling import LatentSampling, SamplerName, samplers_for
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.adversarial import (
-    averaged,
     check_precision,
     discriminator_terms,
     discriminator_turn,
     set_gradients,
     step_schedules,
 )
+from lit_models.training.averages import averaged
 from lit_models.training.batches import images_of
 from lit_models.training.distributed import reduce_over_processes
 from lit_models.training.logging import log_terms
+from lit_models.training.prior_phase import adam_in_phases, images_and_labels, lengths_of_phases, prior_step, trains_prior, with_prior
 from lit_models.training.schedules import adam, training_steps
 
 
-class VAEGAN(LightningModule):
+class VAEGAN(LatentSampling, LightningModule):
     """The verbs use the moving averages of encoder and decoder. `forward` is `reconstruct`.
 
     Args:
         likeness: w, the weight of L for the encoder, in nats.
         decoder_likeness: v, the weight of L for the decoder, in addition to the generator's loss.
-        sampler: The density over codes that `sample` draws from by default.
-        loss, gamma, penalty_every, decay, lr, lr_steps: As in `lit_models.gan.GAN`.
+        sampler: What `sample` draws codes from by default: a density that is fitted to codes of training images, or `flow` or `coupling`,
+            a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
+        loss, gamma, penalty_every, decay, lr, lr_steps: As in `lit_models.gan.GAN`; before a prior `lr_steps` is 0.4 of the training.
+        prior_lr: Learning rate of the prior. It falls to a fiftieth in `prior_steps` steps (null: the rest of the training).
         image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
     """
 
@@ -59,7 +62,7 @@ class VAEGAN(LightningModule):
         latent_dim: int = 16,
         likeness: float = 100.0,
         decoder_likeness: float = 5.0,
-        sampler: DensityName = "gmm",
+        sampler: SamplerName = "gmm",
         loss: Adversary = "relativistic",
         gamma: float = 0.1,
         penalty_every: int = 4,
@@ -69,26 +72,25 @@ class VAEGAN(LightningModule):
         discriminator_channels: int = 48,
         lr: float = 1e-3,
         lr_steps: int | None = None,
+        prior_lr: float = 2e-3,
+        prior_steps: int | None = None,
         image_shape: ImageShape = MNIST,
         classes: int | None = 10,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.image_shape, self.samplers = image_shape, densities(classes)
+        self.image_shape, self.samplers, self.default_sampler = image_shape, samplers_for(sampler, classes), sampler
         check_adversary(loss)
         self.automatic_optimization = False
-        self.latent_dim, self.default_sampler, self.likeness, self.decoder_likeness = (
-            latent_dim,
-            check_density(sampler, classes),
-            likeness,
-            decoder_likeness,
-        )
-        self.loss, self.gamma, self.penalty_every, self.lr, self.lr_steps = loss, gamma, penalty_every, lr, lr_steps
+        self.latent_dim, self.likeness, self.decoder_likeness = latent_dim, likeness, decoder_likeness
+        self.loss, self.gamma, self.penalty_every = loss, gamma, penalty_every
+        self.lr, self.lr_steps, self.prior_lr, self.prior_steps = lr, lr_steps, prior_lr, prior_steps
         self.encoder = Encoder(2 * latent_dim, encoder_channels, image_shape=image_shape)
         self.decoder = GeneratorNetwork(latent_dim, generator_channels, image_shape=image_shape)
         self.discriminator = Discriminator(channels=discriminator_channels, image_shape=image_shape)
         self.averaged_encoder, self.averaged_decoder = averaged(self.encoder, decay), averaged(self.decoder, decay)
         self.training_codes = TrainingCodes()
+        self.prior = latent_prior(sampler, latent_dim, classes)
 
     def configure_callbacks(self) -> list[Callback]:
         return [KeepTrainingCodes()]
@@ -96,7 +98,9 @@ class VAEGAN(LightningModule):
     # -- objective
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        images, _ = images_of(self, batch)
+        if trains_prior(self):
+            return self._prior_turn(batch)
+        images, _ = images_and_labels(self, batch)
         mean, log_var = self.encoder(images).chunk(2, dim=1)
         z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)
         fakes = self.decoder(torch.cat([z, torch.randn_like(mean)]))  # reconstructions, then draws
@@ -118,6 +122,11 @@ class VAEGAN(LightningModule):
         self.averaged_decoder.update_parameters(self.decoder)
         log_terms(self, "train", {"generator_loss": adversarial.detach(), "missed": missed.detach(), "kl": kl.detach()}, len(images))
 
+    def _prior_turn(self, batch: Any) -> None:
+        set_gradients(self.prior.network, prior_step(self, batch), self.trainer)
+        self.optimizers()[0].step()
+        step_schedules(self)
+
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val")
 
@@ -131,13 +140,13 @@ class VAEGAN(LightningModule):
         _, terms = discriminator_terms(self.discriminator, images, draws, None, self.loss)
         terms["missed"] = missed_variance(self.discriminator.features(reconstructions), self.discriminator.features(images))
         terms["kl"], terms["mse"] = gaussian_kl(mean, log_var).mean(), squared_error(reconstructions, images).mean() / images[0].numel()
-        log_terms(self, stage, terms, len(images))
+        log_terms(self, stage, with_prior(self, batch, terms), len(images))
 
     def configure_optimizers(self) -> Any:
         check_precision(self.trainer)
-        steps = self.lr_steps or training_steps(self)
-        networks = ([*self.encoder.parameters(), *self.decoder.parameters()], self.discriminator.parameters())
-        return tuple(adam(parameters, self.lr, steps, betas=(0.0, 0.99)) for parameters in networks)
+        autoencoder, betas = [*self.encoder.parameters(), *self.decoder.parameters()], (0.0, 0.99)
+        steps = self.lr_steps or (training_steps(self) if self.prior is None else lengths_of_phases(self, None)[0])
+        return adam_in_phases(self, autoencoder, steps, betas), adam(self.discriminator.parameters(), self.lr, steps, betas)
 
     # -- verbs
 
@@ -161,27 +170,6 @@ class VAEGAN(LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.encode(images_of(self, batch)[0])
-
-    @property
-    def classes(self) -> int | None:
-        return self.samplers[self.default_sampler]
-
-    def distribution(self, sampler: DensityName) -> CodeDensity:
-        return self.training_codes.density(sampler, self.latent_dim, self.hparams["classes"])
-
-    @torch.no_grad()
-    def sample(
-        self,
-        n: int = 1,
-        labels: Tensor | int | None = None,
-        generator: Generator | None = None,
-        sampler: DensityName | None = None,
-        *,
-        temperature: float | None = None,
-    ) -> Tensor:
-        """Decodes codes drawn from `sampler`, by default the one that the model was made with, at temperature 1 by default."""
-        codes = self.distribution(sampler or self.default_sampler).draw(n, labels, generator, checked_temperature(temperature))
-        return self.decode(codes.to(self.device, self.dtype))
 
 
 def missed_variance(features: Tensor, real: Tensor) -> Tensor:

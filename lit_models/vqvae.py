@@ -107,7 +107,7 @@ class VQVAE(LightningModule):
         commitment = commitment_loss(vectors, quantised, pixels, self.pixel_variance, self.commitment, nats).mean()
         loss = reconstruction + commitment
         log_terms(self, "train", {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}, len(images))
-        return loss + zero_of(self.prior)
+        return loss + zero_of(self.prior.parameters())
 
     def _is_binary(self, images: Tensor) -> bool:
         if self._binary is None:
@@ -124,7 +124,7 @@ class VQVAE(LightningModule):
             codes = self.indices(images).flatten(1)
         nats = -self.prior.log_density(codes, labels).mean()
         log_terms(self, "train", {"loss": nats, "prior": nats}, len(images))
-        return nats + zero_of(self.encoder, self.decoder)
+        return nats + zero_of([*self.encoder.parameters(), *self.decoder.parameters()])
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self._evaluate(batch, "val")

@@ -2,6 +2,7 @@
 
 from callbacks.figures.centroids import Centroids
 from callbacks.figures.codebook_usage import CodebookUsage
+from callbacks.figures.completions import Completions
 from callbacks.figures.figure import Figure
 from callbacks.figures.latents import Latents
 from callbacks.figures.neighbours import Neighbours
@@ -10,4 +11,15 @@ from callbacks.figures.samples import Samples
 from callbacks.figures.stages import Stages
 from callbacks.figures.traversal import Traversal
 
-__all__ = ["Centroids", "CodebookUsage", "Figure", "Latents", "Neighbours", "Reconstructions", "Samples", "Stages", "Traversal"]
+__all__ = [
+    "Centroids",
+    "CodebookUsage",
+    "Completions",
+    "Figure",
+    "Latents",
+    "Neighbours",
+    "Reconstructions",
+    "Samples",
+    "Stages",
+    "Traversal",
+]

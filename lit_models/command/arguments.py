@@ -3,7 +3,7 @@
 import argparse
 import math
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lit_models.checkpoints.older_versions import OPTIONS
 from lit_models.command.errors import UserError
@@ -27,6 +27,31 @@ def run_parser(command: str, description: str) -> Parser:
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module of the run's own model or data class"
     )
     return options
+
+
+def add_sampling(options: Parser) -> None:
+    """The options that say how a model is sampled; what is left out is the model's own."""
+    options.add_argument("--sampler", metavar="NAME", help="what codes are drawn from; by default the model's own sampler")
+    options.add_argument(
+        "--temperature", type=above_zero, metavar="T", help="below 1 samples vary less; by default the model's own, often 1"
+    )
+    options.add_argument("--steps", type=whole(1), metavar="N", help="of a model that is sampled in steps: more of them cost more time")
+    options.add_argument(
+        "--guidance", type=finite, metavar="G", help="of a flow: above 1 samples show their class more clearly and vary less; 0 ignores it"
+    )
+
+
+OPTIONS_OF_SAMPLE = ("temperature", "steps", "guidance")
+
+
+def sampling_given(given: argparse.Namespace) -> dict[str, Any]:
+    """The options of `add_sampling` that the user has given, without the sampler."""
+    return {name: getattr(given, name) for name in OPTIONS_OF_SAMPLE if getattr(given, name, None) is not None}
+
+
+def in_words(options: dict[str, Any]) -> str:
+    """Options of sampling at the end of a title: ", temperature 0.7"."""
+    return "".join(f", {name} {value:g}" for name, value in options.items())
 
 
 def finite(word: str) -> float:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lit_models.checkpoints.loading import arguments_of
+from lit_models.checkpoints.loading import arguments_of, defaults_of
 from lit_models.command.errors import UserError
 from lit_models.command.linked import is_on_the_command_line
 
@@ -25,7 +25,7 @@ def check_identity(checkpoint: Path, saved: dict[str, Any], config: Any, model: 
     if then == now:
         if fitting and "seed" in run:
             then["seed_everything"], now["seed_everything"] = run["seed"], config.seed_everything
-        then |= {f"model.{key}": value for key, value in arguments_of(type(model), saved).items()}
+        then |= {f"model.{key}": value for key, value in (defaults_of(type(model)) | arguments_of(type(model), saved)).items()}
         now |= {f"model.{key}": value for key, value in arguments_of(type(model), {"hyper_parameters": model.hparams}).items()}
         then |= {f"data.{key}": value for key, value in saved.get("datamodule_hyper_parameters", {}).items()}
         now |= {f"data.{key}": value for key, value in data.hparams.items()}

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_models.command.arguments import above_zero, check_output, finite, run_parser, whole
+from lit_models.command.arguments import add_sampling, check_output, finite, in_words, run_parser, sampling_given, whole
 from lit_models.command.asked_classes import COLUMNS, ROWS, Asked, asked_classes
 from lit_models.command.errors import UserError, explained
 from lit_models.command.predict import labelled
@@ -29,15 +29,13 @@ def run(command: str, arguments: list[str]) -> int:
         help="the class asked for, by name or number; by default all in turn, or none where the sampler takes none",
     )
     options.add_argument("--noise", type=finite, help="decode class centroids instead, with noise of this many class spreads")
-    options.add_argument("--sampler", metavar="NAME", help="what codes are drawn from; by default the model's own sampler")
-    options.add_argument(
-        "--temperature", type=above_zero, metavar="T", help="below 1 samples vary less; by default the model's own, often 1"
-    )
+    add_sampling(options)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--output", type=Path, default=Path("samples.png"), help=".png for a grid, .npz for images and labels")
     given = options.parse_args(arguments)
-    if given.noise is not None and given.temperature is not None:
-        raise UserError("--noise expected no --temperature", f"got --temperature {given.temperature:g}", "leave one out")
+    if given.noise is not None and sampling_given(given):
+        name, value = next(iter(sampling_given(given).items()))
+        raise UserError(f"--noise expected no --{name}", f"got --{name} {value:g}", "leave one out")
     checkpoint = checkpoint_of(given.run)
     check_output(given.output, (".png", ".npz"))
     import numpy as np
@@ -77,7 +75,7 @@ def _asked(opened: OpenedRun, given: Namespace, classes: int) -> Asked:
 
 def _draw(opened: OpenedRun, model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Asked | None, str]:
     from lit_models.contracts import HasSamplers
-    from lit_models.sampling.samplers import samplers_of, temperature_options
+    from lit_models.sampling.samplers import samplers_of, sampling_options
 
     known, name = samplers_of(model), type(model).__name__
     if not known:
@@ -94,12 +92,11 @@ def _draw(opened: OpenedRun, model: LightningModule, given: Namespace, generator
             raise UserError(f"--label expected a sampler that takes labels: {', '.join(others)}", f"got {sampler}", remedy)
         raise UserError("--label expected a model that takes labels", f"got {name}")
     asked = None if classes is None else _asked(opened, given, classes)
-    options: dict[str, Any] = dict(temperature_options(model, given.temperature))
+    options: dict[str, Any] = sampling_options(model, **sampling_given(given))
     what = f"samples of {name}"
     if isinstance(model, HasSamplers):
         options["sampler"], what = sampler, f"{what}, sampler {sampler}"
-    if given.temperature is not None:
-        what = f"{what}, temperature {given.temperature:g}"
+    what += in_words(sampling_given(given))
     labels, n = (None, given.num or ROWS * COLUMNS) if asked is None else (asked.labels, len(asked.labels))
     return model.sample(n, labels, generator, **options), asked, what
 

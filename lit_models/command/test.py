@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lit_models.command.arguments import above_zero, run_parser, whole
+from lit_models.command.arguments import add_sampling, in_words, run_parser, sampling_given, whole
 from lit_models.command.errors import UserError, explained
 from lit_models.command.run_folders import checkpoint_of
 
@@ -38,8 +38,7 @@ def run(command: str, arguments: list[str]) -> int:
         metavar="N",
         help="number of samples, at most as many as there are images (10000); 0 leaves them out",
     )
-    options.add_argument("--sampler", metavar="NAME", help="what codes are drawn from; by default the model's own sampler")
-    options.add_argument("--temperature", type=above_zero, metavar="T", help="below 1 samples vary less; by default the model's own")
+    add_sampling(options)
     options.add_argument("--draws", type=whole(1), metavar="N", help="nats of 1,000 images by N draws each (VAE; 5000 is usual)")
     given = options.parse_args(arguments)
     checkpoint = checkpoint_of(given.run)
@@ -89,7 +88,7 @@ def _print_losses(model: LightningModule, data: LightningDataModule, checkpoint:
 def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
     """Print all measures of a model on the images of a split, and return them by name.
 
-    `given` has `split`, `samples`, their number (0 leaves them out), `draws` of the likelihood, `sampler` and `temperature`.
+    `given` has `split`, `samples`, their number (0 leaves them out), `draws` of the likelihood, `sampler` and the options of `sample`.
     """
     from lit_models.contracts import HasLogWeights, HasWholeData
     from lit_models.evaluation import modes
@@ -114,21 +113,24 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
         sampler = given.sampler or next(iter(samplers))
         if sampler not in samplers:
             raise UserError(f"--sampler expected one of {', '.join(samplers)}", f"got {sampler}")
-        drawn, asked = draw(model, yardstick.n, sampler, temperature=given.temperature)
+        options = sampling_given(given)
+        drawn, asked = draw(model, yardstick.n, sampler, **options)
         values |= attempt(lambda: yardstick.quality(drawn, asked), "samples")
-        values |= {"sample_seconds": seconds_per_1000_samples(model, sampler)}
+        values |= {"sample_seconds": seconds_per_1000_samples(model, sampler, **options)}
         real = attempt(yardstick.floor, "real images")
-        at = "" if given.temperature is None else f", temperature {given.temperature:g}"
+        at = in_words(options)
         title = f"{yardstick.n} samples (sampler {sampler}{at}), and held-out training images (real), next to {NAMES[given.split]} images"
         _print(title, values, real, given.split)
         if opened.dataset_name == modes.DATASET:
             labels = whole_data.images("train")[1]
-            counted = attempt(lambda: modes.measure_modes(model, sampler, labels, given.temperature), "modes")
+            counted = attempt(lambda: modes.measure_modes(model, sampler, labels, **options), "modes")
             _print(f"modes of 1,000 among {modes.SAMPLES} samples without labels (sampler {sampler}{at})", counted, {}, given.split)
             values |= counted
     images, labels = data.images(given.split)
     codes = (
-        measure_codes(model, images, labels, given.draws) if given.draws else attempt(lambda: measure_codes(model, images, labels), "codes")
+        measure_codes(model, images, labels, given.draws, given.sampler)
+        if given.draws
+        else attempt(lambda: measure_codes(model, images, labels), "codes")
     )
     codes |= attempt(lambda: measure_reconstructions(model, yardstick), "reconstructions")
     for place, curves in attempt(lambda: measure_responses(model, yardstick), "noise").items():

@@ -4,6 +4,7 @@
 """
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from lit_models.contracts import (
     HasTrainingCodes,
 )  # fmt: skip
 from lit_models.evaluation.codes import posterior_use, separation
-from lit_models.evaluation.likelihood import importance_sampled_nats
+from lit_models.evaluation.likelihood import LogWeights, importance_sampled_nats
 from lit_models.evaluation.noise_response import response_to_noise, sigma50, within_class_distance
 from lit_models.evaluation.yardstick import Yardstick
 from lit_models.losses import is_binary, squared_error
@@ -32,21 +33,24 @@ from lit_models.sampling.samplers import draw
 SPREADS = (0.25, 0.5, 1.0)  # of noise about class places, which are measured as further samplers
 
 
-def seconds_per_1000_samples(model: LightningModule, sampler: str) -> float:
+def seconds_per_1000_samples(model: LightningModule, sampler: str, **options: Any) -> float:
     """Seconds that 1,000 samples take; the time of fitting a density is not in it."""
-    draw(model, 10, sampler, labelled=False)
+    draw(model, 10, sampler, labelled=False, **options)
     start = time.perf_counter()
-    draw(model, 1000, sampler, labelled=False)
+    draw(model, 1000, sampler, labelled=False, **options)
     return time.perf_counter() - start
 
 
-def measure_codes(model: LightningModule, images: Tensor, labels: Tensor | None, draws: int = 0) -> dict[str, Any]:
+def measure_codes(
+    model: LightningModule, images: Tensor, labels: Tensor | None, draws: int = 0, sampler: str | None = None
+) -> dict[str, Any]:
     """Reconstruction error, likelihood and use of the codes, on images as the model takes them (binarised, if it was trained so).
 
     Without labels, what depends on classes is left out.
 
     Args:
         draws: Draws per image of the importance-sampled likelihood, over 1,000 images; 0 leaves it out.
+        sampler: The sampler whose distribution is the prior p(z) of this likelihood, by default the model's own.
     Raises:
         ValueError: For draws where images have no likelihood.
     """
@@ -64,9 +68,8 @@ def measure_codes(model: LightningModule, images: Tensor, labels: Tensor | None,
             codes = torch.cat([model.encode(part) for part in parts])
             found |= separation(code_vectors(model), (codes, labels))
         if draws and isinstance(model, HasLogWeights):
-            found["nats"], found["nats_error"] = importance_sampled_nats(
-                model.log_weights, images[:1000], draws, Generator().manual_seed(0)
-            )
+            log_weights: LogWeights = partial(model.log_weights, sampler=sampler) if sampler else model.log_weights
+            found["nats"], found["nats_error"] = importance_sampled_nats(log_weights, images[:1000], draws, Generator().manual_seed(0))
         if is_binary(images) and isinstance(model, HasCodeLength):
             nats = torch.cat([model.code_length(part) for part in parts])
             found["nats"], found["nats_error"] = float(nats.mean()), float(nats.std() / len(nats) ** 0.5)

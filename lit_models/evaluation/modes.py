@@ -11,6 +11,8 @@ Reference: Metz et al., Unrolled Generative Adversarial Networks, 2017, section 
 2018, section 4.1, https://arxiv.org/abs/1712.04086.
 """
 
+from typing import Any
+
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -25,10 +27,10 @@ PART = 1000  # samples at a time
 DATASET = "stacked_mnist"
 
 
-def measure_modes(model: LightningModule, sampler: str, training_labels: Tensor, temperature: float | None = None) -> dict[str, float]:
+def measure_modes(model: LightningModule, sampler: str, training_labels: Tensor, **options: Any) -> dict[str, float]:
     """`mode_coverage` of 26,000 samples that are drawn without labels."""
     classifier = digit_classifier()
-    parts = [draw(model, PART, sampler, labelled=False, seed=seed, temperature=temperature)[0] for seed in range(SAMPLES // PART)]
+    parts = [draw(model, PART, sampler, labelled=False, seed=seed, **options)[0] for seed in range(SAMPLES // PART)]
     return mode_coverage(torch.cat([modes_of(part, classifier) for part in parts]), training_labels)
 
 

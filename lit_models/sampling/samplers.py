@@ -1,6 +1,7 @@
 """The samplers of a model, and samples from them: what `--sampler` and `--noise` of the commands mean."""
 
 import inspect
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -19,39 +20,45 @@ def samplers_of(model: LightningModule) -> dict[str, int | None]:
     return {"own": model.classes} if isinstance(model, CanSample) else {}
 
 
-def takes_temperature(model: LightningModule) -> bool:
-    """Whether `model.sample` has the argument; that of a model of the user's own may lack it."""
+def takes(model: LightningModule, option: str) -> bool:
+    """Whether `model.sample` has this argument, such as `temperature`; that of a model of the user's own may lack it."""
     parameters = inspect.signature(model.sample).parameters
-    return "temperature" in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return option in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
-def temperature_options(model: LightningModule, temperature: float | None) -> dict[str, float]:
-    """The arguments by which `model.sample` is given a temperature: none if the temperature is None, the model's default.
+def sampling_options(
+    model: LightningModule, temperature: float | None = None, steps: int | None = None, guidance: float | None = None
+) -> dict[str, Any]:
+    """The arguments by which `model.sample` is given these options; None leaves an option to the model.
 
     Raises:
-        ValueError: If the temperature is not finite and above 0, or if `sample` of a model of the user's own does not take it.
+        ValueError: If the temperature is not finite and above 0, or if `model.sample` does not take an option.
     """
-    if temperature is None:
-        return {}
-    if not takes_temperature(model):
-        raise ValueError(
-            f"expected a model that is sampled at a temperature, got {type(model).__name__}, whose sample takes no temperature"
-        )
-    return {"temperature": checked_temperature(temperature)}
+    if temperature is not None:
+        checked_temperature(temperature)
+    given = {"temperature": temperature, "steps": steps, "guidance": guidance}
+    found = {name: value for name, value in given.items() if value is not None}
+    for name in found:
+        if not takes(model, name):
+            manner = {"temperature": "at a temperature", "steps": "in steps", "guidance": "with guidance"}[name]
+            raise ValueError(f"expected a model that is sampled {manner}, got {type(model).__name__}, whose sample takes no {name}")
+    return found
 
 
 def draw(
-    model: LightningModule, n: int, sampler: str, labelled: bool = True, seed: int = 0, temperature: float | None = None
+    model: LightningModule, n: int, sampler: str, labelled: bool = True, seed: int = 0, **options: Any
 ) -> tuple[Tensor, Tensor | None]:
     """`n` samples on the CPU, and the labels asked for: all classes in turn if the sampler takes labels and `labelled`.
 
-    The temperature is by default that of the model.
+    Args:
+        options: Those of `sampling_options`.
     """
     classes = samplers_of(model)[sampler]
     asked = torch.arange(n) % classes if classes and labelled else None
-    options = ({"sampler": sampler} if isinstance(model, HasSamplers) else {}) | temperature_options(model, temperature)
+    given = ({"sampler": sampler} if isinstance(model, HasSamplers) else {}) | sampling_options(model, **options)
+    generator = Generator().manual_seed(seed)
     with evaluation_mode(model):
-        return model.sample(n, asked, Generator().manual_seed(seed), **options).float().cpu(), asked
+        return model.sample(n, asked, generator, **given).float().cpu(), asked
 
 
 def draw_about_places(model: LightningModule, asked: Tensor, spread: float, generator: Generator) -> Tensor:

@@ -17,7 +17,7 @@ from lit_models.evaluation.measure import SPREADS, measure_codes, measure_recons
 from lit_models.evaluation.sample_quality import key
 from lit_models.evaluation.yardstick import Values, Yardstick
 from lit_models.losses import is_binary
-from lit_models.sampling.samplers import draw, draw_about_places, samplers_of, takes_temperature
+from lit_models.sampling.samplers import draw, draw_about_places, samplers_of, takes
 from lit_models.study.columns import SPACES
 from lit_models.study.pictures import keep_figures, save_grid
 from lit_models.study.plan import Plan, System
@@ -123,7 +123,7 @@ def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, 
 def measure_temperatures(model: LightningModule, system: System, plan: Plan, yardstick: Yardstick) -> list[dict[str, float]]:
     """Quality over the temperatures of the main sampler, on validation images; none if the model takes no temperature."""
     samplers = samplers_of(model)
-    if not samplers or not takes_temperature(model):
+    if not samplers or not takes(model, "temperature"):
         return []
     sampler = system.sampler or next(iter(samplers))
     points = []

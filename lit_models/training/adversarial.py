@@ -1,4 +1,4 @@
-"""What the training steps of adversarial models share: the two turns of a step, and the moving average that samples come from.
+"""What the training steps of adversarial models share: the two turns of a step.
 
 Lightning counts a step for each optimiser that it steps. Here only the generator's optimiser is stepped through Lightning, so that
 `global_step` counts batches, as in every other model: budgets, checkpoints, curves and resuming agree.
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from lit_models.losses import Adversary, discriminator_loss, gradient_penalty
 from lit_models.training.logging import log_terms
@@ -72,21 +71,6 @@ def step_schedules(module: LightningModule) -> None:
     schedules = module.lr_schedulers()
     for schedule in schedules if isinstance(schedules, list) else [schedules]:
         schedule.step()  # type: ignore[union-attr, call-arg]
-
-
-class MovingAverage:
-    """Average of weights over roughly the last tenth of the steps, until the weight of the newest has fallen to 1 - `decay`."""
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-
-    def __call__(self, mean: Tensor, new: Tensor, steps: Any) -> Tensor:
-        return mean.lerp(new, max(1 - self.decay, 9 / (10 + int(steps))))
-
-
-def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of a network whose weights are the moving average of the network's."""
-    return AveragedModel(network, avg_fn=MovingAverage(decay)).requires_grad_(False)
 
 
 def check_precision(trainer: Trainer) -> None:

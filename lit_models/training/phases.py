@@ -3,6 +3,8 @@
 Each phase has a parameter group of its own. Outside its phase a group's learning rate is 0, so that its parameters do not move.
 """
 
+from collections.abc import Iterable
+
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
@@ -46,7 +48,9 @@ def phase_begins(module: LightningModule) -> bool:
 
 
 def schedule_of(module: LightningModule) -> LambdaLR:
-    schedule = module.lr_schedulers()
+    """The schedule of a model's first optimiser, which has the groups of the phases."""
+    schedules = module.lr_schedulers()
+    schedule = schedules[0] if isinstance(schedules, list) else schedules
     assert isinstance(schedule, LambdaLR)
     return schedule
 
@@ -56,6 +60,6 @@ def forget_logged_values(trainer: Trainer) -> None:
     trainer._results.clear()
 
 
-def zero_of(*modules: nn.Module) -> Tensor:
-    """Zero, with a zero gradient for every parameter of these modules: DDP waits for all parameters at every step."""
-    return 0.0 * torch.stack([parameter.sum() for module in modules for parameter in module.parameters()]).sum()
+def zero_of(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Zero, with a zero gradient for each of these parameters: DDP waits for all parameters at every step."""
+    return 0.0 * torch.stack([parameter.sum() for parameter in parameters]).sum()
