@@ -15,6 +15,8 @@ MODELS = {  # by the name of the file and of its config; the command, loading, t
     "vqvae": "lit_models.vqvae.VQVAE",
     "gan": "lit_models.gan.GAN",
     "vae_gan": "lit_models.vae_gan.VAEGAN",
+    "flow": "lit_models.flow.Flow",
+    "pixels": "lit_models.pixels.Pixels",
     "anchored": "lit_models.anchored.AnchoredDecoder",
     "pca_ae": "lit_models.pca_ae.PCAAE",
     "pca_vae": "lit_models.pca_vae.PCAVAE",
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
     from lit_models.anchored import AnchoredDecoder as AnchoredDecoder
     from lit_models.checkpoints.loading import load as load
     from lit_models.evaluation.classifier import Classifier as Classifier
+    from lit_models.flow import Flow as Flow
     from lit_models.gan import GAN as GAN
     from lit_models.pca_ae import PCAAE as PCAAE
     from lit_models.pca_vae import PCAVAE as PCAVAE
+    from lit_models.pixels import Pixels as Pixels
     from lit_models.vae import VAE as VAE
     from lit_models.vae_conditional import ConditionalVAE as ConditionalVAE
     from lit_models.vae_gan import VAEGAN as VAEGAN

@@ -10,9 +10,11 @@ from datamodules import ImageDataModule
 from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
 from lit_models.contracts import HasTrainingCodes
+from lit_models.flow import Flow
 from lit_models.gan import GAN
 from lit_models.pca_ae import PCAAE
 from lit_models.pca_vae import PCAVAE
+from lit_models.pixels import Pixels
 from lit_models.vae import VAE
 from lit_models.vae_conditional import ConditionalVAE
 from lit_models.vae_gan import VAEGAN
@@ -21,12 +23,15 @@ from lit_models.vqvae import VQVAE
 SMALL_GAN = dict(generator_channels=16, discriminator_channels=16)
 SMALL = {  # the arguments of small models, by the name of the config; further arguments may be given
     "ae": (AE, dict(channels=16)),
+    "latent_flow": (AE, dict(channels=16, sampler="flow")),
     "vae": (VAE, dict(channels=16)),
     "vae_conditional": (ConditionalVAE, dict(channels=16)),
     "vqvae": (VQVAE, dict(n_codes=32, channels=16, prior_width=32, prior_layers=1)),
     "gan": (GAN, dict(conditioning="clusters", clusters=5, **SMALL_GAN)),
     "gan_conditional": (GAN, dict(conditioning="projection", clusters=2, **SMALL_GAN)),
     "vae_gan": (VAEGAN, dict(encoder_channels=16, **SMALL_GAN)),
+    "flow": (Flow, dict(channels=8, steps=2)),
+    "pixels": (Pixels, dict(width=16, layers=1, heads=2, units=4)),
     "anchored": (AnchoredDecoder, dict(channels=16)),
     "pca_ae": (PCAAE, dict(channels=16)),
     "pca_vae": (PCAVAE, dict(channels=16)),
@@ -50,11 +55,12 @@ def build(name: str) -> LightningModule:
     return model.eval()
 
 
-def fit_one_batch(model: LightningModule, folder: Path) -> None:
-    """Train `model` on one batch of the small digits with a real Trainer."""
+def fit_batches(model: LightningModule, folder: Path, batches: int = 1) -> None:
+    """Train `model` on some batches of the small digits with a real Trainer."""
     quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
-    trainer = Trainer(accelerator="cpu", max_epochs=1, limit_train_batches=1, limit_val_batches=0, default_root_dir=folder, **quiet)
-    trainer.fit(model.train(), datamodule=ImageDataModule("digits", limit=128, batch_size=64))
+    trainer = Trainer(accelerator="cpu", max_epochs=1, limit_train_batches=batches, limit_val_batches=0, default_root_dir=folder, **quiet)
+    binarize = "dynamic" if isinstance(model, Pixels) else None
+    trainer.fit(model.train(), datamodule=ImageDataModule("digits", limit=64 * batches + 64, batch_size=64, binarize=binarize))
 
 
 def moved(before: dict[str, torch.Tensor], model: LightningModule) -> set[str]:

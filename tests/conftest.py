@@ -15,11 +15,14 @@ import lit_models
 from lit_models.command import main
 
 ROOT = Path(__file__).parent.parent
-MODELS = tuple(name for name in (*lit_models.MODELS, "gan_conditional") if name != "classifier")  # configs of generative models
+# Configs of generative models.
+MODELS = tuple(name for name in (*lit_models.MODELS, "gan_conditional", "latent_flow") if name != "classifier")
 LENGTH = "--model.init_args.lr_steps=1720"  # that of a schedule: by default it would be that of the run as first started
 GAN = [LENGTH, "--model.init_args.generator_channels=16", "--model.init_args.discriminator_channels=16"]
 SMALL = {
     "ae": [LENGTH, "--model.init_args.channels=16"],
+    # Six steps of autoencoder, the rest prior: the change of phase lies inside the second epoch of four batches.
+    "latent_flow": ["--model.init_args.channels=16", "--model.init_args.lr_steps=6", "--model.init_args.prior_steps=50"],
     "vae": [LENGTH, "--model.init_args.channels=16", "--model.init_args.kl_warmup_steps=6"],
     "vae_conditional": [LENGTH, "--model.init_args.channels=16"],
     # Six steps of autoencoder, the rest prior: the change of phase lies inside the second epoch of four batches.
@@ -30,6 +33,10 @@ SMALL = {
     "gan": [*GAN, "--model.init_args.clusters=5"],
     "gan_conditional": [*GAN, "--model.init_args.clusters=2"],
     "vae_gan": [*GAN, "--model.init_args.encoder_channels=16"],
+    "flow": [LENGTH, "--model.init_args.channels=8", "--model.init_args.steps=2"],
+    "pixels": [
+        LENGTH, "--model.init_args.width=16", "--model.init_args.layers=1", "--model.init_args.heads=2", "--model.init_args.units=4",
+    ],
     "anchored": [LENGTH, "--model.init_args.channels=16"],
     "pca_ae": [LENGTH, "--model.init_args.channels=16"],
     "pca_vae": [LENGTH, "--model.init_args.channels=16"],

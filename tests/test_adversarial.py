@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from builders import SMALL_GAN, build, digit_images, fit_one_batch, moved, tensors
+from builders import SMALL_GAN, build, digit_images, fit_batches, moved, tensors
 
 from lit_models.gan import GAN
 from lit_models.nn.clusters import Clusters
@@ -29,7 +29,7 @@ def test_a_turn_trains_only_its_own_networks(
     model = build(name)
     monkeypatch.setattr(f"lit_models.{idle}", lambda *arguments: None)
     before = tensors(model)
-    fit_one_batch(model, tmp_path)
+    fit_batches(model, tmp_path)
     assert {key.split(".")[0] for key in moved(before, model)} == networks
 
 

@@ -14,7 +14,7 @@ from conftest import MODELS, ROOT, assert_equal
 from lightning import seed_everything
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from test_plain_loaders import QUIET, digits, fit
+from test_plain_loaders import QUIET, digits, digits_for, fit
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -26,7 +26,7 @@ from lit_models.contracts import CanDecode, CanEncode, CanSample
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_can_be_copied_and_pickled(name: str, tmp_path: Path) -> None:
-    model = fit(BUILD[name](), DataLoader(TensorDataset(*digits(100)), batch_size=50), tmp_path).eval()
+    model = fit(BUILD[name](), DataLoader(TensorDataset(*digits_for(name, 100)), batch_size=50), tmp_path).eval()
     for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         draws = [each.sample(5, generator=torch.Generator().manual_seed(0)) for each in (model, again)]
         assert torch.equal(*draws)

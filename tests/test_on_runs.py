@@ -67,6 +67,8 @@ FIGURES = {
     "anchored": {"samples/grid", "samples/stages", "centroids/means", "centroids/noise", "traversal/lines"},
     "gan": {"samples/grid", "samples/stages"},
     "gan_conditional": {"samples/grid", "samples/stages"},
+    "flow": {"samples/grid", "samples/stages"},
+    "pixels": {"samples/grid", "samples/stages", "completions"},
 }
 OF_ENCODERS = {"reconstructions", "samples/grid", "centroids/means", "centroids/noise", "neighbours", "traversal/lines"}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from builders import digit_images, fit_one_batch
+from builders import digit_images, fit_batches
 
 from lit_models.nn.pca import PCAEncoder
 from lit_models.pca_ae import PCAAE
@@ -28,11 +28,11 @@ def test_pca_axes_are_those_of_the_singular_value_decomposition(whiten: bool) ->
 
 def test_pca_is_fitted_once_to_the_training_images(tmp_path: Path) -> None:
     model = PCAAE(channels=16)
-    fit_one_batch(model, tmp_path)
+    fit_batches(model, tmp_path)
     torch.testing.assert_close(model.encoder.mean, digit_images(128).flatten(1).mean(dim=0), atol=1e-6, rtol=1e-4)
     model.encoder.axes.mul_(-1)  # a sign that no fit would give
     before = model.encoder.axes.clone()
-    fit_one_batch(model, tmp_path)
+    fit_batches(model, tmp_path)
     assert torch.equal(model.encoder.axes, before)
     with pytest.raises(ValueError, match="200 principal components expected at least 200 images, got 128"):
-        fit_one_batch(PCAAE(latent_dim=200, channels=16), tmp_path)
+        fit_batches(PCAAE(latent_dim=200, channels=16), tmp_path)

@@ -17,13 +17,19 @@ from lit_models.contracts import HasSamplers
 
 OFF = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
 QUIET = {"accelerator": "cpu", "num_sanity_val_steps": 0} | dict.fromkeys(OFF, False)
-NEED_LABELS = ("vae_conditional", "vqvae", "gan_conditional", "anchored")
+NEED_LABELS = ("vae_conditional", "vqvae", "gan_conditional", "anchored", "latent_flow", "flow", "pixels")
 
 
 def digits(n: int = 300) -> tuple[torch.Tensor, torch.Tensor]:
     bunch = load_digits()
     images = interpolate(torch.from_numpy(bunch.images[:n]).float()[:, None] / 16, size=(28, 28), mode="nearest")
     return images, torch.from_numpy(bunch.target[:n]).long()
+
+
+def digits_for(name: str, n: int = 300) -> tuple[torch.Tensor, torch.Tensor]:
+    """Digits as the model takes them: binary ones for `pixels`."""
+    images, labels = digits(n)
+    return (images.round() if name == "pixels" else images), labels
 
 
 def fit(model: LightningModule, loader: object, folder: Path, val: object = None, **options: object) -> LightningModule:
@@ -33,7 +39,7 @@ def fit(model: LightningModule, loader: object, folder: Path, val: object = None
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_plain_trainer_and_a_plain_loader_train_every_model_and_every_sampler_works(name: str, tmp_path: Path) -> None:
-    loader = DataLoader(TensorDataset(*digits()), batch_size=50, shuffle=True)
+    loader = DataLoader(TensorDataset(*digits_for(name)), batch_size=50, shuffle=True)
     model = fit(BUILD[name](), loader, tmp_path)
     assert model.global_step == 6
     assert model.sample(4).shape == (4, 1, 28, 28)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from builders import build, fit_one_batch
+from builders import build, fit_batches
 from torch.distributions import Bernoulli, Normal, kl_divergence
 from torch.nn.functional import one_hot
 
@@ -46,7 +46,7 @@ def test_a_bound_is_logged_only_if_the_loss_is_one(likelihood: str, images: str,
 
 def test_the_label_reaches_encoder_and_decoder(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     model = build("vae_conditional")
-    fit_one_batch(model, tmp_path)  # the images of labels begin at 0, where no label differs
+    fit_batches(model, tmp_path)  # the images of labels begin at 0, where no label differs
     model.eval()
     logged, kls = logged_by(monkeypatch), []
     for label in (0, 1):

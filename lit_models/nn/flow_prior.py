@@ -37,16 +37,19 @@ class FlowPrior(nn.Module):
         width: D.
         classes: The number of labels; None for codes of images without labels.
         steps: Steps of Heun's method that a draw takes by default.
+        hidden: Width of the network.
         decay: Decay of the moving average of the weights.
     """
 
     name = "flow"
 
-    def __init__(self, width: int, classes: int | None, steps: int = 16, guidance: float = 1.0, decay: float = 0.999) -> None:
+    def __init__(
+        self, width: int, classes: int | None, steps: int = 16, guidance: float = 1.0, hidden: int = 256, decay: float = 0.999
+    ) -> None:
         super().__init__()
         self.width, self.classes, self.steps, self.guidance = width, classes, steps, guidance
         self.scale = CodeScale(width, classes)
-        self.velocity = Velocity(width, classes)
+        self.velocity = Velocity(width, classes, hidden)
         self.averaged_velocity = averaged(self.velocity, decay)
 
     @property

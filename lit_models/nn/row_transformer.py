@@ -85,7 +85,7 @@ class RowTransformer(nn.Module):
         pixels: int,
         classes: int = 1,
         width: int = 128,
-        layers: int = 3,
+        layers: int = 2,
         heads: int = 4,
         units: int = 16,
         dropout: float = 0.0,

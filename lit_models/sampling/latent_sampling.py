@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from lit_models.contracts import CodeDistribution
 from lit_models.sampling.densities import DensityName, densities
+from lit_models.sampling.labels import labels_for
 from lit_models.sampling.temperature import checked_temperature
 
 TrainedPrior = Literal["flow", "coupling"]
@@ -83,7 +84,8 @@ class LatentSampling:
         for name in given:
             if not hasattr(distribution, name):
                 raise ValueError(f"sampler {sampler} expected no {name}: leave it out, or train a flow with --model.sampler flow")
-        if labels is None and distribution is self.prior and distribution.classes is not None:
-            labels = torch.multinomial(distribution.scale.shares.cpu(), n, replacement=True, generator=generator)
-        codes = distribution.draw(n, labels, generator, checked_temperature(temperature), **given)
+        asked = labels_for(n, labels, distribution.classes)
+        if asked is None and distribution is self.prior and distribution.classes is not None:
+            asked = torch.multinomial(distribution.scale.shares.cpu(), n, replacement=True, generator=generator)
+        codes = distribution.draw(n, asked, generator, checked_temperature(temperature), **given)
         return self.decode(codes.to(self.device, self.dtype))
