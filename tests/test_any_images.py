@@ -38,10 +38,10 @@ SOON = (("vae", "colour 32"), ("gan_conditional", "grey 64"), ("vqvae", "no labe
 
 
 def _set_of(name: str, kind: str) -> list[pytest.MarkDecorator]:
-    """Large images take a minute a model."""
+    """Large images take a minute a model, and the shape of MNIST is that of most other tests."""
     if (name, kind) in SOON:
         return []
-    return [pytest.mark.by_hand if kind == "grey 64" else pytest.mark.reliability]
+    return [pytest.mark.by_hand if kind in ("grey 28", "grey 64") else pytest.mark.reliability]
 
 
 EVERY = [pytest.param(name, kind, marks=_set_of(name, kind)) for name in MODELS for kind in KINDS]
