@@ -15,7 +15,6 @@ Denoising Diffusion Implicit Models, 2021, equation 12, https://arxiv.org/abs/20
 2022, https://arxiv.org/abs/2207.12598.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
@@ -30,6 +29,7 @@ from lit_models.contracts import ImageShape
 from lit_models.nn.blocks import MNIST
 from lit_models.nn.patch_transformer import PatchTransformer
 from lit_models.nn.unet import UNet
+from lit_models.sampling.guidance import LEFT_OUT, checked_guidance
 from lit_models.sampling.labels import labels_for
 from lit_models.sampling.noise_path import NoisePath, Path
 from lit_models.sampling.ode import Solver, check_steps, integrate
@@ -39,7 +39,6 @@ from lit_models.training.batches import images_of, labelled_images_of
 from lit_models.training.logging import log_terms
 from lit_models.training.schedules import adam, training_steps
 
-LEFT_OUT = 0.1  # share of the labels that training leaves out
 NETWORKS: dict[str, type[torch.nn.Module]] = {"unet": UNet, "transformer": PatchTransformer}
 AT_ONCE = 500  # images that are sampled together
 
@@ -169,7 +168,7 @@ class Flow(LightningModule):
         """
         if guidance is not None and self.classes is None:
             raise ValueError("guidance expected a model of labelled images, got one without labels: leave it out")
-        strength = self.default_guidance if guidance is None else checked_guidance(guidance)
+        strength = checked_guidance(guidance, self.default_guidance)
         asked = labels_for(n, labels, self.classes)
         if asked is None:
             asked = torch.randint(self.classes or 1, (n,), generator=generator)
@@ -197,10 +196,3 @@ class Flow(LightningModule):
                 solver: Any = "euler" if self.solver == "heun" and then == 1 else self.solver
                 state = integrate(partial(self.velocity, tokens, guidance), state, 1, solver, begin=now, end=then)
             yield state
-
-
-def checked_guidance(guidance: float) -> float:
-    """The guidance; ValueError if it is not a finite number of at least 0."""
-    if not (math.isfinite(guidance) and guidance >= 0):
-        raise ValueError(f"guidance expected a finite number of at least 0, got {guidance}")
-    return guidance

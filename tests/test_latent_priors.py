@@ -15,6 +15,7 @@ from lit_models.contracts import CodeDistribution, HasGuidance, HasSteps
 from lit_models.nn.coupling_prior import Coupling, CouplingPrior
 from lit_models.nn.flow_prior import FlowPrior
 from lit_models.nn.latent_prior import PRIORS
+from lit_models.training.prior_phase import codes_of
 from lit_models.vae import VAE
 
 
@@ -186,6 +187,15 @@ def test_the_likelihood_of_a_vae_may_have_the_density_of_any_sampler() -> None:
     torch.testing.assert_close(weights("coupling"), weights(None))
     model.prior.scale.spread.fill_(0.5)  # N(0, 1/4) instead
     assert not torch.allclose(weights("normal"), weights(None), atol=1e-2)
+
+
+def test_each_image_is_encoded_once_however_often_its_code_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, seen = torch.rand(3, 1, 28, 28), []
+    for model in (AE(channels=16), VAE(channels=16)):
+        encoder, forward = model.encoder, model.encoder.forward
+        monkeypatch.setattr(encoder, "forward", lambda given, forward=forward: (seen.append(len(given)), forward(given))[1])
+        assert codes_of(model, images, repeats=4).shape == (12, 16)
+    assert seen == [3, 3]
 
 
 def test_couplings_need_two_numbers() -> None:

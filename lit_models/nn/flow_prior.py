@@ -21,12 +21,12 @@ from torch.func import jacrev, vmap
 
 from lit_models.nn.code_scale import CodeScale
 from lit_models.nn.velocity import Velocity
+from lit_models.sampling.guidance import LEFT_OUT, checked_guidance
 from lit_models.sampling.labels import labels_for
 from lit_models.sampling.ode import integrate
 from lit_models.sampling.temperature import checked_temperature
 from lit_models.training.averages import averaged
 
-LEFT_OUT = 0.1  # share of the labels that training leaves out
 DENSITY_STEPS = 10
 
 
@@ -109,11 +109,9 @@ class FlowPrior(nn.Module):
         """`n` codes, (n, D); without labels those of the flow without a label. The noise at time 0 is multiplied by the temperature.
 
         Raises:
-            ValueError: For labels that do not fit, for less than one step, and for guidance that is not finite.
+            ValueError: For labels that do not fit, for less than one step, and for guidance that is not finite or below 0.
         """
-        guidance = self.guidance if guidance is None else guidance
-        if not math.isfinite(guidance):
-            raise ValueError(f"guidance expected a finite number, got {guidance}")
+        guidance = checked_guidance(guidance, self.guidance)
         asked = labels_for(n, labels, self.classes)
         noise = checked_temperature(temperature) * torch.randn(n, self.width, generator=generator).to(self.scale.mean)
         tokens = self._tokens(asked, noise)

@@ -65,8 +65,7 @@ def prior_step(module: LightningModule, batch: Any) -> Tensor:
     module.prior.after_step()  # the weights of the step before
     images, labels = images_and_labels(module, batch)
     with torch.no_grad():
-        codes = codes_of(module, images.repeat(REPEATS, 1, 1, 1) if isinstance(module, HasPosterior) else images)
-        codes = codes.repeat(REPEATS * len(images) // len(codes), 1)
+        codes = codes_of(module, images, REPEATS)
     loss = module.prior.loss(codes, None if labels is None else labels.repeat(REPEATS)).mean()
     log_terms(module, "train", {"loss": loss, "prior": loss}, len(images))
     return loss
@@ -88,11 +87,14 @@ def idle(module: LightningModule) -> Tensor | float:
     return zero_of(own_parameters(module) if trains_prior(module) else module.prior.network.parameters())
 
 
-def codes_of(module: Any, images: Tensor) -> Tensor:
-    """The codes that a prior is to know: draws from the posterior, if the model has one, with noise from torch's default generator."""
+def codes_of(module: Any, images: Tensor, repeats: int = 1) -> Tensor:
+    """The codes that a prior is to know, all images in turn `repeats` times, (repeats B, D).
+
+    They are draws from the posterior, if the model has one, with noise from torch's default generator. Each image is encoded once.
+    """
     if not isinstance(module, HasPosterior):
-        return module.encode(images)
-    mean, log_var = module.posterior(images)
+        return module.encode(images).repeat(repeats, 1)
+    mean, log_var = (part.repeat(repeats, 1) for part in module.posterior(images))
     return mean + (0.5 * log_var).exp() * torch.randn_like(mean)
 
 
