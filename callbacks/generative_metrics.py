@@ -7,7 +7,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Generator, Tensor
 
 from callbacks.observer import Observer
-from lit_models.contracts import CanSample, HasWholeData
+from datamodules.contracts import HasWholeData
+from lit_models.contracts import CanSample
 from lit_models.evaluation import yardstick_files
 from lit_models.evaluation.features import RandomConvolutions, Spaces, spaces_of
 from lit_models.evaluation.judge import Judge, judge_in, known_images

@@ -30,7 +30,8 @@ class Observer(Callback):
         """Why this model cannot be observed; empty if it can."""
         for verb in self.needs:
             if not isinstance(pl_module, verb):
-                either = [", ".join(sorted(members(each))) for each in (get_args(verb) or (verb,))]
+                kinds = get_args(verb) or (verb,)
+                either = [", ".join(sorted(name for name in members(kind) if not hasattr(pl_module, name))) for kind in kinds]
                 return f"{type(pl_module).__name__} lacks {' or '.join(either)}"
         return ""
 

@@ -10,8 +10,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from datamodules.contracts import HasImages
 from lit_models import MODELS
-from lit_models.contracts import CanDecode, CanReconstruct, CanSample, HasAnchors, HasImages, HasTrainingCodes
+from lit_models.contracts import CanDecode, CanReconstruct, CanSample, HasAnchors, HasTrainingCodes
 from lit_models.evaluation import HEADLINES
 from lit_models.training.fixed_images import data_name
 

@@ -64,6 +64,8 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if limit is not None and limit < 1:
             raise ValueError(f"limit must be at least 1 or null for all images, got {limit}")
+        if binarize not in ("none", "static", "dynamic"):
+            raise ValueError(f"binarize must be none, static or dynamic, got {binarize!r}")
         check_size(size)
         self.save_hyperparameters(ignore=["root"])  # where images lie is not part of what they are
         self.given_root = root

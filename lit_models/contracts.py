@@ -1,4 +1,4 @@
-"""What models and data modules can do: one Protocol per verb.
+"""What models can do: one Protocol per verb. `datamodules.contracts` has those of data modules.
 
 A callback asks for the verb that it needs (`isinstance(pl_module, CanSample)`) and never for a class. Images are (B, C, H, W) in [0, 1],
 labels are (B,) integers, and codes are (B, ...) in whatever shape the model gives them. `image_shape` is (C, H, W) everywhere: the data
@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 ImageShape = tuple[int, int, int]  # (C, H, W)
 
 
-class _Verb(type(Protocol)):  # type: ignore[misc]
+class Verb(type(Protocol)):  # type: ignore[misc]
     """Looks a verb up as Python itself does when it is called.
 
     From Python 3.12 on, `isinstance` with a Protocol ignores `__getattr__`, so that it would not see a verb that a torch module holds as a
@@ -30,25 +30,25 @@ def members(verb: type) -> set[str]:
 
 
 @runtime_checkable
-class CanEncode(Protocol, metaclass=_Verb):
+class CanEncode(Protocol, metaclass=Verb):
     def encode(self, images: Tensor) -> Tensor:
         """The point (mean) code of each image."""
 
 
 @runtime_checkable
-class CanDecode(Protocol, metaclass=_Verb):
+class CanDecode(Protocol, metaclass=Verb):
     def decode(self, codes: Tensor) -> Tensor:
         """The image of each code; means of codes and noisy codes are admissible."""
 
 
 @runtime_checkable
-class CanReconstruct(Protocol, metaclass=_Verb):
+class CanReconstruct(Protocol, metaclass=Verb):
     def reconstruct(self, images: Tensor) -> Tensor:
         """`decode(encode(images))`."""
 
 
 @runtime_checkable
-class CanSample(Protocol, metaclass=_Verb):
+class CanSample(Protocol, metaclass=Verb):
     @property
     def classes(self) -> int | None:
         """The number of labels that `sample` accepts by default; None if it accepts none."""
@@ -68,7 +68,7 @@ class CanSample(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasSamplers(CanSample, Protocol, metaclass=_Verb):
+class HasSamplers(CanSample, Protocol, metaclass=Verb):
     """The model can be sampled in several ways. Each way is a sampler with a name."""
 
     @property
@@ -91,7 +91,7 @@ class HasSamplers(CanSample, Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class CodeDistribution(Protocol, metaclass=_Verb):
+class CodeDistribution(Protocol, metaclass=Verb):
     """A distribution over codes, which a sampler draws from: a fitted density, a transformer over indices, a flow."""
 
     @property
@@ -108,7 +108,7 @@ class CodeDistribution(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasCodeDistributions(Protocol, metaclass=_Verb):
+class HasCodeDistributions(Protocol, metaclass=Verb):
     """The distributions behind the samplers are over the codes that `encode` gives."""
 
     def distribution(self, sampler: str) -> CodeDistribution:
@@ -116,7 +116,7 @@ class HasCodeDistributions(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasTrainingCodes(Protocol, metaclass=_Verb):
+class HasTrainingCodes(Protocol, metaclass=Verb):
     """The codes and labels of 10,000 fixed training images are stored with the weights that encoded them."""
 
     @property
@@ -125,7 +125,7 @@ class HasTrainingCodes(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasLogWeights(Protocol, metaclass=_Verb):
+class HasLogWeights(Protocol, metaclass=Verb):
     """The likelihood can be estimated by importance sampling."""
 
     def log_weights(self, images: Tensor, draws: int, generator: Generator | None = None, sampler: str | None = None) -> Tensor:
@@ -133,7 +133,7 @@ class HasLogWeights(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasCodeLength(Protocol, metaclass=_Verb):
+class HasCodeLength(Protocol, metaclass=Verb):
     """An image can be transmitted as discrete codes and then as pixels given the codes, which bounds the likelihood."""
 
     def code_length(self, images: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class HasCodeLength(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasLogLikelihood(Protocol, metaclass=_Verb):
+class HasLogLikelihood(Protocol, metaclass=Verb):
     """The log-likelihood of an image itself can be computed, and not only a bound on it; `exact` says whether up to rounding alone."""
 
     @property
@@ -152,7 +152,7 @@ class HasLogLikelihood(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class CanClassify(Protocol, metaclass=_Verb):
+class CanClassify(Protocol, metaclass=Verb):
     """A generative model that says by Bayes' rule which class an image belongs to."""
 
     def classify(self, images: Tensor) -> Tensor:
@@ -160,13 +160,13 @@ class CanClassify(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class CanComplete(Protocol, metaclass=_Verb):
+class CanComplete(Protocol, metaclass=Verb):
     def complete(self, images: Tensor, known: Tensor, generator: Generator | None = None) -> Tensor:
         """Images whose `known` pixels, (H, W) booleans, are kept, and whose others are drawn from the model."""
 
 
 @runtime_checkable
-class HasSteps(CanSample, Protocol, metaclass=_Verb):
+class HasSteps(CanSample, Protocol, metaclass=Verb):
     """Samples are made in steps: `sample` also takes `steps`, of which more cost more time; this is their number by default."""
 
     @property
@@ -174,7 +174,7 @@ class HasSteps(CanSample, Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasGuidance(CanSample, Protocol, metaclass=_Verb):
+class HasGuidance(CanSample, Protocol, metaclass=Verb):
     """`sample` also takes `guidance`: 1 is none, 0 ignores the labels, and above 1 samples show their label more clearly and vary less."""
 
     @property
@@ -182,7 +182,13 @@ class HasGuidance(CanSample, Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasPosterior(Protocol, metaclass=_Verb):
+class HasTrajectory(CanSample, Protocol, metaclass=Verb):
+    def trajectory(self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
+        """What `sample` sees on its way from pure noise to `n` images, (n, steps + 1, C, H, W) in [0, 1]: the last are the samples."""
+
+
+@runtime_checkable
+class HasPosterior(Protocol, metaclass=Verb):
     """The code of an image is a diagonal Gaussian, q(z|x)."""
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,7 +196,7 @@ class HasPosterior(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasCodebook(Protocol, metaclass=_Verb):
+class HasCodebook(Protocol, metaclass=Verb):
     """A code is a grid of vectors out of a codebook."""
 
     def indices(self, images: Tensor) -> Tensor:
@@ -204,47 +210,6 @@ class HasCodebook(Protocol, metaclass=_Verb):
 
 
 @runtime_checkable
-class HasAnchors(Protocol, metaclass=_Verb):
+class HasAnchors(Protocol, metaclass=Verb):
     def anchors(self) -> Tensor:
         """The code where the model places each class by design, (classes, ...)."""
-
-
-@runtime_checkable
-class DescribesImages(Protocol, metaclass=_Verb):
-    """A data module that says what its images are, before and after `setup`."""
-
-    @property
-    def image_shape(self) -> ImageShape:
-        """(C, H, W) of the images in its batches."""
-
-    @property
-    def classes(self) -> int | None:
-        """The number of classes; None if the images have no labels."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class; empty if the images have no labels."""
-
-
-@runtime_checkable
-class HasImages(Protocol, metaclass=_Verb):
-    """A data module that hands out a whole split."""
-
-    def images(self, split: str) -> tuple[Tensor, Tensor]:
-        """All images and labels of "train", "val" or "test"."""
-
-
-@runtime_checkable
-class HasReferenceImages(Protocol, metaclass=_Verb):
-    """A data module that hands out fixed images."""
-
-    def reference_images(self, split: str, n: int) -> tuple[Tensor, Tensor]:
-        """The same `n` images and labels of "train" or "val" at every call, or all if there are fewer."""
-
-
-@runtime_checkable
-class HasWholeData(Protocol, metaclass=_Verb):
-    """A data module that can be limited or binarised, and knows the data set that it was made from."""
-
-    def whole(self) -> HasImages:
-        """The data set itself, ready to hand out images: not limited, not binarised, split by seed 0. Judges and measures use it."""

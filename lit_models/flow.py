@@ -15,35 +15,29 @@ Denoising Diffusion Implicit Models, 2021, equation 12, https://arxiv.org/abs/20
 2022, https://arxiv.org/abs/2207.12598.
 """
 
-from collections import deque
-from collections.abc import Iterator
-from functools import partial
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import LightningModule
-from torch import Generator, Tensor
+from torch import Tensor
 
 from lit_models.contracts import ImageShape
 from lit_models.nn.blocks import MNIST
 from lit_models.nn.patch_transformer import PatchTransformer
 from lit_models.nn.unet import UNet
+from lit_models.sampling.flow_sampling import FlowSampling
 from lit_models.sampling.guidance import LEFT_OUT, checked_guidance
-from lit_models.sampling.labels import labels_for
 from lit_models.sampling.noise_path import NoisePath, Path
-from lit_models.sampling.ode import Solver, check_steps, integrate
-from lit_models.sampling.temperature import checked_temperature
+from lit_models.sampling.ode import Solver, check_steps
 from lit_models.training.averages import averaged
 from lit_models.training.batches import images_of, labelled_images_of
 from lit_models.training.logging import log_terms
 from lit_models.training.schedules import adam, training_steps
 
 NETWORKS: dict[str, type[torch.nn.Module]] = {"unet": UNet, "transformer": PatchTransformer}
-AT_ONCE = 500  # images that are sampled together
 
 
-class Flow(LightningModule):
+class Flow(FlowSampling, LightningModule):
     """`forward` is `denoise`.
 
     Args:
@@ -57,6 +51,8 @@ class Flow(LightningModule):
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
         image_shape, classes: Of the data; classes is None for images without labels, which leave no guidance.
     """
+
+    exact = False  # of `log_likelihood`
 
     def __init__(
         self,
@@ -123,13 +119,6 @@ class Flow(LightningModule):
 
     # -- verbs
 
-    @property
-    def guidance(self) -> float:
-        """The guidance by default; a model without labels has none."""
-        if self.classes is None:
-            raise AttributeError("a flow without labels has no guidance")
-        return self.default_guidance
-
     def denoise(self, noisy: Tensor, times: Tensor, tokens: Tensor, guidance: float = 1.0) -> Tensor:
         """The clean images that are predicted from x_t (B, C, H, W) in [-1, 1], at times (B,), with labels (B,); `classes` is no label."""
         if guidance == 1 or self.classes is None:
@@ -142,57 +131,3 @@ class Flow(LightningModule):
 
     def forward(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
         return self.denoise(noisy, times, tokens)
-
-    def velocity(self, tokens: Tensor, guidance: float, noisy: Tensor, time: float) -> Tensor:
-        """dx/dt at x_t (B, C, H, W) at one time."""
-        times = noisy.new_full((len(noisy),), time)
-        return self.path.velocity(noisy, self.denoise(noisy, times, tokens, guidance), times)
-
-    @torch.no_grad()
-    def sample(
-        self,
-        n: int = 1,
-        labels: Tensor | int | None = None,
-        generator: Generator | None = None,
-        *,
-        temperature: float | None = None,
-        steps: int | None = None,
-        guidance: float | None = None,
-    ) -> Tensor:
-        """Images from noise, whose standard deviation is the temperature, 1 by default. Without labels all classes are equally likely.
-
-        Args:
-            steps, guidance: By default those of the model.
-        Raises:
-            ValueError: For guidance of a model without labels.
-        """
-        if guidance is not None and self.classes is None:
-            raise ValueError("guidance expected a model of labelled images, got one without labels: leave it out")
-        strength = checked_guidance(guidance, self.default_guidance)
-        asked = labels_for(n, labels, self.classes)
-        if asked is None:
-            asked = torch.randint(self.classes or 1, (n,), generator=generator)
-        noise = checked_temperature(temperature) * torch.randn(n, *self.image_shape, generator=generator)
-        parts = []
-        for start, tokens in zip(noise.split(AT_ONCE), asked.split(AT_ONCE), strict=True):
-            states = self.states(start.to(self.device, self.dtype), tokens.to(self.device), strength, steps)
-            parts.append(deque(states, maxlen=1).pop())
-        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
-
-    def states(self, start: Tensor, tokens: Tensor, guidance: float = 1.0, steps: int | None = None) -> Iterator[Tensor]:
-        """What becomes of noise (B, C, H, W) after each step of the solver; the last state is an image in [-1, 1].
-
-        The last step of `heun` is one of `euler`: at t = 1, where it would look, the velocity is not defined, and without noise the
-        predicted image is the solution.
-        """
-        state, steps = start, check_steps(self.steps if steps is None else steps)
-        times = torch.linspace(0, 1, steps + 1, dtype=torch.float64).tolist()
-        for now, then in pairwise(times):
-            if self.solver == "ddim":
-                moment, after = (state.new_full((len(state),), time) for time in (now, then))
-                clean = self.denoise(state, moment, tokens, guidance)
-                state = self.path.between(self.path.noise_in(state, clean, moment), clean, after)
-            else:
-                solver: Any = "euler" if self.solver == "heun" and then == 1 else self.solver
-                state = integrate(partial(self.velocity, tokens, guidance), state, 1, solver, begin=now, end=then)
-            yield state

@@ -3,29 +3,29 @@ r"""Vector-quantised variational autoencoder, and the prior over its codes that 
 One run has two phases. For `autoencoder_steps` steps the autoencoder minimises :math:`\sum_i (\hat x_i - x_i)^2 + c\, \overline{(z_e -
 e)^2}` (`losses.commitment_loss` derives c), with gradients passed straight through the quantiser. On binary images the first term is
 :math:`-\log p(x|k)` with Bernoulli pixels, the nats that `code_length` spends on pixels. Then the autoencoder is frozen, and a transformer
-minimises :math:`-\log p(k|y)`, the nats of an image's codes given its label. The codebook must have settled before the prior can learn
-its codes.
+minimises :math:`-\log p(k|y)`, the nats of an image's codes given its label, or a bound on it. The codebook must have settled before the
+prior can learn its codes.
 
-Reference: van den Oord et al., Neural Discrete Representation Learning, 2017. https://arxiv.org/abs/1711.00937
+Reference: van den Oord et al., Neural Discrete Representation Learning, 2017. https://arxiv.org/abs/1711.00937. The part that rounds
+instead of looking up a codebook is `lit_models.nn.finite_scalar`, the prior that draws codes in any order `lit_models.nn.masked`.
 """
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule
-from torch import Generator, Tensor
+from torch import Tensor
 
-from lit_models.contracts import CodeDistribution, ImageShape
+from lit_models.contracts import ImageShape
 from lit_models.losses import MNIST_VARIANCE, bernoulli_loss, commitment_loss, is_binary, squared_error
 from lit_models.nn.autoencoder import GridDecoder, GridEncoder
 from lit_models.nn.blocks import MNIST
+from lit_models.nn.finite_scalar import FiniteScalarQuantiser
+from lit_models.nn.masked import STEPS, MaskedPrior
 from lit_models.nn.quantiser import VectorQuantiser
 from lit_models.nn.transformer import CodePrior
-from lit_models.sampling.code_frequencies import CodeFrequencies, UniformCodes
+from lit_models.sampling.index_sampling import IndexSampling
 from lit_models.sampling.keep_training_codes import KeepTrainingCodes
-from lit_models.sampling.labels import labels_for
-from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of, labelled_images_of
 from lit_models.training.logging import log_terms
@@ -33,14 +33,17 @@ from lit_models.training.phases import forget_logged_values, phase_begins, phase
 from lit_models.training.schedules import training_steps
 
 
-class VQVAE(LightningModule):
+class VQVAE(IndexSampling, LightningModule):
     """An image is `grid` x `grid` codes out of `n_codes`, each a vector of `code_dim` numbers. `forward` is `reconstruct`.
 
     The first batch that a process sees decides whether images are binary. A look at every batch would wait for the device each time.
 
     Args:
-        sampler: What `sample` draws codes from by default: the transformer, the frequencies of training images at each position (within a
-            class, if labels are given), or all codes alike.
+        sampler: What `sample` draws codes from by default: a transformer, the frequencies of training images at each position (within a
+            class, if labels are given), or all codes alike. With `masked` the transformer that is trained is the masked one, which draws
+            in `steps` steps, otherwise it is the autoregressive one.
+        quantiser: A learned codebook, or numbers rounded to a few `levels` each. With `fsq`, `n_codes` and `code_dim` follow from the
+            levels, and `commitment`, `decay` and `revive_below` have no meaning.
         autoencoder_steps: Steps of the first phase (null: a quarter of the training); its learning rate falls from `lr` to a fiftieth.
         prior_steps: Steps in which the prior's learning rate falls to a fiftieth, where it stays (null: the rest of the training).
         prior_dropout: For data sets so small that the prior would learn them by heart.
@@ -56,7 +59,7 @@ class VQVAE(LightningModule):
         n_codes: int = 256,
         code_dim: int = 16,
         grid: Literal[4, 5, 7, 8] = 4,
-        sampler: Literal["autoregressive", "frequencies", "uniform"] = "autoregressive",
+        sampler: Literal["autoregressive", "masked", "frequencies", "uniform"] = "autoregressive",
         autoencoder_steps: int | None = None,
         prior_steps: int | None = None,
         channels: int = 64,
@@ -72,16 +75,25 @@ class VQVAE(LightningModule):
         image_shape: ImageShape = MNIST,
         classes: int | None = 10,
         pixel_variance: float = MNIST_VARIANCE,
+        quantiser: Literal["codebook", "fsq"] = "codebook",
+        levels: tuple[int, ...] = (8, 6, 5),
     ) -> None:
         super().__init__()
+        if quantiser not in ("codebook", "fsq"):
+            raise ValueError(f"quantiser must be codebook or fsq, got {quantiser!r}")
         self.save_hyperparameters()
         self.image_shape, self.pixel_variance, self.label_count = image_shape, pixel_variance, classes
-        self.n_codes, self.grid, self.sampler, self.commitment = n_codes, grid, sampler, commitment
+        self.grid, self.sampler, self.commitment = grid, sampler, commitment
         self.autoencoder_steps, self.prior_steps, self.lr, self.prior_lr = autoencoder_steps, prior_steps, lr, prior_lr
-        self.encoder = GridEncoder(code_dim, grid, channels, blocks, image_shape)
-        self.quantiser = VectorQuantiser(n_codes, code_dim, decay, revive_below)
-        self.decoder = GridDecoder(code_dim, grid, channels, blocks, image_shape=image_shape)
-        self.prior = CodePrior(n_codes, grid * grid, classes or 1, width=prior_width, layers=prior_layers, dropout=prior_dropout)
+        codes = FiniteScalarQuantiser(levels) if quantiser == "fsq" else VectorQuantiser(n_codes, code_dim, decay, revive_below)
+        self.n_codes = codes.n_codes
+        self.encoder = GridEncoder(codes.dim, grid, channels, blocks, image_shape)
+        self.quantiser = codes
+        self.decoder = GridDecoder(codes.dim, grid, channels, blocks, image_shape=image_shape)
+        prior = MaskedPrior if sampler == "masked" else CodePrior
+        self.prior = prior(self.n_codes, grid**2, classes or 1, width=prior_width, layers=prior_layers, dropout=prior_dropout)
+        if sampler == "masked":
+            self.steps = STEPS  # other models have no steps
         self.register_buffer("prior_begun", torch.tensor(False))
         self.training_codes = TrainingCodes()
         self._binary: bool | None = None  # unknown until the first batch
@@ -98,15 +110,17 @@ class VQVAE(LightningModule):
 
     def _autoencoder_step(self, batch: Any) -> Tensor:
         images, _ = labelled_images_of(self, batch, self.label_count)  # the second phase needs the labels
-        vectors = self.encoder(images)  # (B, D, H, W)
+        vectors = self._vectors(images)
         self.quantiser.update(vectors.detach())
         quantised = self.quantiser.lookup(self.quantiser.indices(vectors.detach()))
         straight_through = vectors + (quantised - vectors).detach()
         reconstruction = self._pixel_loss(self.decoder(straight_through), images).mean()
-        pixels, nats = images[0].numel(), self._is_binary(images)
-        commitment = commitment_loss(vectors, quantised, pixels, self.pixel_variance, self.commitment, nats).mean()
-        loss = reconstruction + commitment
-        log_terms(self, "train", {"loss": loss, "reconstruction": reconstruction, "commitment": commitment}, len(images))
+        loss, terms = reconstruction, {"reconstruction": reconstruction}
+        if self.quantiser.commits:
+            pixels, nats = images[0].numel(), self._is_binary(images)
+            commitment = commitment_loss(vectors, quantised, pixels, self.pixel_variance, self.commitment, nats).mean()
+            loss, terms = reconstruction + commitment, terms | {"commitment": commitment}
+        log_terms(self, "train", {"loss": loss} | terms, len(images))
         return loss + zero_of(self.prior.parameters())
 
     def _is_binary(self, images: Tensor) -> bool:
@@ -122,7 +136,7 @@ class VQVAE(LightningModule):
         self.prior_begun.fill_(True)
         with torch.no_grad():
             codes = self.indices(images).flatten(1)
-        nats = -self.prior.log_density(codes, labels).mean()
+        nats = self.prior.loss(codes, labels).mean()
         log_terms(self, "train", {"loss": nats, "prior": nats}, len(images))
         return nats + zero_of([*self.encoder.parameters(), *self.decoder.parameters()])
 
@@ -153,9 +167,13 @@ class VQVAE(LightningModule):
 
     # -- verbs
 
+    def _vectors(self, images: Tensor) -> Tensor:
+        """What is rounded to codes, (B, D, grid, grid)."""
+        return self.quantiser.bound(self.encoder(images))
+
     def indices(self, images: Tensor) -> Tensor:
         """Codebook indices, (B, grid, grid)."""
-        return self.quantiser.indices(self.encoder(images))
+        return self.quantiser.indices(self._vectors(images))
 
     def lookup(self, indices: Tensor) -> Tensor:
         return self.quantiser.lookup(indices)
@@ -180,58 +198,13 @@ class VQVAE(LightningModule):
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         return self.encode(images_of(self, batch)[0])
 
-    @property
-    def samplers(self) -> Mapping[str, int | None]:
-        """The transformer can be sampled once its training has begun."""
-        return ({"autoregressive": self.label_count} if self.prior_begun else {}) | {"frequencies": self.label_count, "uniform": None}
-
-    @property
-    def default_sampler(self) -> str:
-        return self.sampler if self.sampler in self.samplers else "frequencies"
-
-    @property
-    def classes(self) -> int | None:
-        return self.samplers[self.default_sampler]
-
-    @torch.no_grad()
-    def sample(
-        self,
-        n: int = 1,
-        labels: Tensor | int | None = None,
-        generator: Generator | None = None,
-        sampler: str | None = None,
-        *,
-        temperature: float | None = None,
-    ) -> Tensor:
-        """Decodes indices from `sampler`, at temperature 1 by default. Without labels the prior gets those of random training images."""
-        sampler = sampler or self.default_sampler
-        if sampler not in self.samplers:
-            raise ValueError(f"sampler must be one of {', '.join(self.samplers)} at this stage of training, got {sampler!r}")
-        labels = labels_for(n, labels, self.samplers[sampler])
-        if labels is None and sampler == "autoregressive":
-            labels = self._known_labels()[torch.randint(len(self.training_codes), (n,), generator=generator)]
-        indices = self._distribution_of_indices(sampler).draw(n, labels, generator, checked_temperature(temperature))
-        return self.decoder(self.lookup(indices.view(n, self.grid, self.grid).to(self.device))).sigmoid()
-
-    def _distribution_of_indices(self, sampler: str) -> CodeDistribution:
-        if sampler == "autoregressive":
-            return self.prior
-        if sampler == "uniform":
-            return UniformCodes(self.n_codes, self.grid**2)
-        codes, labels = self.training_codes.get()
-        return CodeFrequencies(codes.flatten(1), labels, self.label_count)
-
-    def _known_labels(self) -> Tensor:
-        """The labels of the stored training images; 0 for all if the prior is not conditional."""
-        return self.training_codes.get()[1] * (self.label_count is not None)
-
     def code_length(self, images: Tensor) -> Tensor:
         r"""Length of a two-part code of each image, an upper bound of :math:`-\log p(x)`, in nats, (B,):
 
         .. math:: -\log \textstyle\sum_y p(y)\, p(k(x)|y) - \log p(x|k(x))
 
         It is a bound because k(x) is one of all the codes that may have made the image. Labels are summed out, with their shares among
-        training images, and pixels are Bernoulli.
+        training images, and pixels are Bernoulli. With the masked prior, p(k|y) is its estimate of the any-order bound.
 
         Raises:
             ValueError: For grey images.
@@ -239,10 +212,5 @@ class VQVAE(LightningModule):
         if not is_binary(images):
             raise ValueError("a likelihood under Bernoulli pixels expected images of 0 and 1, got grey ones: train with --config binarized")
         codes = self.indices(images)
-        known = self._known_labels().to(self.device)
-        shares = torch.bincount(known, minlength=self.prior.classes) / len(known)
-        given_label = [
-            share.log() + self.prior.log_density(codes.flatten(1), torch.full_like(codes[:, 0, 0], label))
-            for label, share in enumerate(shares)
-        ]
-        return bernoulli_loss(self.decoder(self.lookup(codes)), images) - torch.stack(given_label).logsumexp(dim=0)
+        nats = -self.label_mixture().log_joint(codes.flatten(1)).logsumexp(dim=0)
+        return bernoulli_loss(self.decoder(self.lookup(codes)), images) + nats

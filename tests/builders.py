@@ -59,7 +59,7 @@ def fit_batches(model: LightningModule, folder: Path, batches: int = 1) -> None:
     """Train `model` on some batches of the small digits with a real Trainer."""
     quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
     trainer = Trainer(accelerator="cpu", max_epochs=1, limit_train_batches=batches, limit_val_batches=0, default_root_dir=folder, **quiet)
-    binarize = "dynamic" if isinstance(model, Pixels) else None
+    binarize = "dynamic" if isinstance(model, Pixels) else "none"
     trainer.fit(model.train(), datamodule=ImageDataModule("digits", limit=64 * batches + 64, batch_size=64, binarize=binarize))
 
 

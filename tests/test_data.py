@@ -145,6 +145,7 @@ def test_a_mirror_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     [
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"limit": 0}, "limit must be at least 1 or null"),
+        ({"binarize": None}, "binarize must be none, static or dynamic, got None"),
         ({"dataset": "mnits"}, r"(?s)dataset to be one of mnist, .*got 'mnits'.*did you mean mnist\?"),
     ],
 )

@@ -14,10 +14,10 @@ from test_data import write_idx
 
 import datamodules
 from datamodules import ImageDataModule, archives
+from datamodules.contracts import DescribesImages
 from datamodules.mnist import MNISTDataModule as OldPlace
 from datamodules.named import NAMED
 from datamodules.sides import fit_to
-from lit_models.contracts import DescribesImages
 from lit_models.image_shape import grid_of
 
 N = 40

@@ -1,12 +1,17 @@
 """Flow matching and diffusion in pixels."""
 
+import math
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_models.contracts import HasGuidance, HasSteps
+from lit_models.contracts import HasGuidance, HasLogLikelihood, HasSteps, HasTrajectory
 from lit_models.flow import Flow
+from lit_models.sampling.flow_sampling import LAST_NOISE, LIKELIHOOD_STEPS
 from lit_models.sampling.noise_path import NoisePath
+from lit_models.sampling.ode_density import log_density, random_signs, unit_vectors
 
 PATHS = ("linear", "cosine")
 MEAN, SPREAD = 0.3, 0.4  # of the pixels in [-1, 1], each alone
@@ -121,7 +126,7 @@ def test_steps_and_guidance_are_options_of_sampling() -> None:
 def test_many_samples_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_flow()
     whole = model.sample(5, generator=torch.Generator().manual_seed(0))
-    monkeypatch.setattr("lit_models.flow.AT_ONCE", 2)
+    monkeypatch.setattr("lit_models.sampling.flow_sampling.AT_ONCE", 2)
     torch.testing.assert_close(model.sample(5, generator=torch.Generator().manual_seed(0)), whole, atol=1e-4, rtol=0)
 
 
@@ -132,3 +137,72 @@ def test_samples_come_from_the_averaged_weights_of_the_steps_before() -> None:
         for weight in model.network.parameters():
             weight.zero_()
     assert torch.equal(model.sample(2, 1, torch.Generator().manual_seed(0)), before)
+
+
+def test_a_trajectory_leads_from_the_noise_to_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_flow()
+    states = model.trajectory(3, 4, torch.Generator().manual_seed(0))
+    noise = torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert isinstance(model, HasTrajectory)
+    assert states.shape == (3, 4, 1, 28, 28)
+    assert torch.equal(states[:, 0], (noise / 2 + 0.5).clamp(0, 1))
+    assert torch.equal(states[:, -1], model.sample(3, 4, torch.Generator().manual_seed(0)))
+    monkeypatch.setattr("lit_models.sampling.flow_sampling.AT_ONCE", 2)
+    torch.testing.assert_close(model.trajectory(3, 4, torch.Generator().manual_seed(0)), states, atol=1e-4, rtol=0)
+
+
+def gaussian_bits(images: Tensor, path: str) -> Tensor:
+    """Minus the log-density of the images at the end of the path, by the closed form, in bits per dimension."""
+    way = NoisePath(path)  # type: ignore[arg-type]
+    alpha, sigma, _, _ = way.coefficients(torch.tensor(way.time_of(LAST_NOISE), dtype=torch.float64))
+    nats = torch.distributions.Normal(alpha * MEAN, (alpha**2 * SPREAD**2 + sigma**2).sqrt()).log_prob(2 * images - 1)
+    return -(nats + math.log(2 / 255)).flatten(1).mean(dim=1) / math.log(2)
+
+
+def in_bits(nats: Tensor, images: Tensor) -> Tensor:
+    return -nats / images[0].numel() / math.log(2)
+
+
+def test_the_likelihood_of_independent_gaussian_pixels_is_that_of_the_closed_form(path: str) -> None:
+    model = Flow(channels=8, path=path).double()
+    model.averaged_network = GaussianDenoiser(path)
+    pixels = MEAN + SPREAD * torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    images = ((pixels / 2 + 0.5) * 255).round() / 255
+    found = {
+        steps: in_bits(model.log_likelihood(images, torch.Generator().manual_seed(0), steps=steps), images)
+        for steps in (LIKELIHOOD_STEPS, 80)
+    }
+    torch.testing.assert_close(found[80], gaussian_bits(images, path), atol=0.01, rtol=0)
+    torch.testing.assert_close(found[LIKELIHOOD_STEPS], found[80], atol=0.02, rtol=0)
+    wrong = in_bits(model.log_likelihood(1 - images, torch.Generator().manual_seed(0)), images)
+    assert (wrong > found[80] + 0.5).all()
+
+
+def test_random_signs_estimate_the_exact_divergence_without_bias() -> None:
+    model, image = small_flow(), torch.rand(1, 1, 14, 14, generator=torch.Generator().manual_seed(0))
+    exact = model.log_likelihood(image, torch.Generator().manual_seed(1), steps=3, probes=None)
+    again = model.log_likelihood(image, torch.Generator().manual_seed(1), steps=3, probes=None)
+    assert torch.equal(exact, again)
+    # Many draws at the same point of the grey level: only the probes differ.
+    points, times = (2 * image - 1).double().expand(400, -1, -1, -1), [0.9, 0.5, 0.0]
+    velocity = partial(model.double().velocity, torch.zeros(400, dtype=torch.long), 1.0)
+    each = [log_density(velocity, points, times, random_signs(points, 1, torch.Generator().manual_seed(seed))) for seed in range(2)]
+    drawn = torch.cat(each)
+    sure = log_density(partial(model.velocity, torch.zeros(1, dtype=torch.long), 1.0), points[:1], times, unit_vectors(points[:1]))
+    assert float(drawn.std()) > 1e-3, "the estimate has an error"
+    assert abs(float(drawn.mean() - sure)) < 4 * float(drawn.std()) / len(drawn) ** 0.5
+
+
+def test_a_likelihood_is_no_exact_one_and_draws_from_its_generator_alone() -> None:
+    model, image = small_flow(), torch.rand(2, 1, 14, 14)
+    assert isinstance(model, HasLogLikelihood)
+    assert not model.exact
+    state = torch.get_rng_state()
+    one, two, other = (model.log_likelihood(image, torch.Generator().manual_seed(seed), steps=2) for seed in (0, 0, 1))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def small_flow() -> Flow:
+    return random_flow(image_shape=(1, 14, 14))

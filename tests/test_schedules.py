@@ -61,9 +61,9 @@ def test_base_rates_are_set_times_the_factor_of_the_current_step() -> None:
     assert configured["optimizer"].param_groups[0]["lr"] == pytest.approx(0.1 * 0.5)
 
 
-def test_zero_of_modules_has_a_zero_gradient_for_every_parameter() -> None:
+def test_zero_of_parameters_has_a_zero_gradient_for_every_parameter() -> None:
     module = nn.Linear(3, 2)
-    zero_of(module).backward()
+    zero_of(module.parameters()).backward()
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in module.parameters())
 
 

@@ -4,10 +4,12 @@ from callbacks.figures.centroids import Centroids
 from callbacks.figures.codebook_usage import CodebookUsage
 from callbacks.figures.completions import Completions
 from callbacks.figures.figure import Figure
+from callbacks.figures.from_noise import FromNoise
 from callbacks.figures.latents import Latents
 from callbacks.figures.neighbours import Neighbours
 from callbacks.figures.reconstructions import Reconstructions
 from callbacks.figures.samples import Samples
+from callbacks.figures.sampling_options import Guidance, Steps
 from callbacks.figures.stages import Stages
 from callbacks.figures.traversal import Traversal
 
@@ -16,10 +18,13 @@ __all__ = [
     "CodebookUsage",
     "Completions",
     "Figure",
+    "FromNoise",
+    "Guidance",
     "Latents",
     "Neighbours",
     "Reconstructions",
     "Samples",
     "Stages",
+    "Steps",
     "Traversal",
 ]

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from callbacks.figures.classes import MOST, shown_classes
 from callbacks.observer import Observer
+from datamodules.contracts import DescribesImages
 from lit_models.checkpoints.files import replacing
-from lit_models.contracts import DescribesImages
 from lit_models.training.fixed_images import data_name, fixed_images
 
 Drawn = Iterator[tuple[str, np.ndarray]]

@@ -1,7 +1,7 @@
 """Arguments of a model that the data decides: shape of the images, number of classes, variance of the pixels.
 
 Each is a link of LightningCLI from the data module, which is made first, to the model. A model that does not take the argument is left
-alone, and so is data that does not say it (`lit_models.contracts.DescribesImages`).
+alone, and so is data that does not say it (`datamodules.contracts.DescribesImages`).
 """
 
 import re

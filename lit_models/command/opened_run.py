@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import datamodules
+from datamodules.contracts import HasImages
 from datamodules.named import NAMED
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.checkpoints.loading import UnknownClass, imported, model_of, parameters_of
 from lit_models.command.errors import UserError
 from lit_models.command.own_classes import import_modules
-from lit_models.contracts import HasImages, ImageShape
+from lit_models.contracts import ImageShape
 from lit_models.training.fixed_images import names_of_classes
 
 OLD_ARGUMENTS = {"dataset", "batch_size", "binarize", "limit", "epoch_images", "seed", "verify"}  # of the data module, in every version

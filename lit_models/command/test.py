@@ -90,7 +90,8 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
 
     `given` has `split`, `samples`, their number (0 leaves them out), `draws` of the likelihood, `sampler` and the options of `sample`.
     """
-    from lit_models.contracts import HasLogWeights, HasWholeData
+    from datamodules.contracts import HasWholeData
+    from lit_models.contracts import HasLogWeights
     from lit_models.evaluation import modes
     from lit_models.evaluation.measure import (
         measure_codes,

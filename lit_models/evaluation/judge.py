@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from datamodules.contracts import HasImages
 from datamodules.own import name_of
 from lit_models.checkpoints.files import replacing
-from lit_models.contracts import HasImages
 from lit_models.evaluation.classifier import Classifier
 from lit_models.evaluation.corruptions import KINDS, without
 from lit_models.evaluation.judge_output import JudgeOutput

@@ -17,6 +17,7 @@ from lit_models.contracts import (
     CanReconstruct,
     HasAnchors,
     HasCodeLength,
+    HasLogLikelihood,
     HasLogWeights,
     HasPosterior,
     HasTrainingCodes,
@@ -71,9 +72,15 @@ def measure_codes(
             log_weights: LogWeights = partial(model.log_weights, sampler=sampler) if sampler else model.log_weights
             found["nats"], found["nats_error"] = importance_sampled_nats(log_weights, images[:1000], draws, Generator().manual_seed(0))
         if is_binary(images) and isinstance(model, HasCodeLength):
-            nats = torch.cat([model.code_length(part) for part in parts])
-            found["nats"], found["nats_error"] = float(nats.mean()), float(nats.std() / len(nats) ** 0.5)
+            found |= _mean_and_error(torch.cat([model.code_length(part) for part in parts]))
+        if is_binary(images) and isinstance(model, HasLogLikelihood) and model.exact:
+            found |= _mean_and_error(-torch.cat([model.log_likelihood(part) for part in parts]))
     return found
+
+
+def _mean_and_error(nats: Tensor) -> dict[str, float]:
+    """The mean nats of images and its standard error."""
+    return {"nats": float(nats.mean()), "nats_error": float(nats.std() / len(nats) ** 0.5)}
 
 
 def measure_reconstructions(model: LightningModule, yardstick: Yardstick) -> dict[str, float]:

@@ -20,7 +20,7 @@ from torchmetrics import Metric
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.utilities import dim_zero_cat
 
-from lit_models.contracts import HasImages
+from datamodules.contracts import HasImages
 from lit_models.evaluation.classification_score import classification_score
 from lit_models.evaluation.distortions import DISTORTIONS, LABELLED
 from lit_models.evaluation.features import Spaces, held_out, spaces_of

@@ -53,6 +53,8 @@ class VectorQuantiser(nn.Module):
     revive_below: A code whose use is below this share of the average use is moved; 0 never moves one.
     """
 
+    commits = True  # without a commitment loss, vectors could run away from their codes
+
     codebook: Tensor
     counts: Tensor
     sums: Tensor
@@ -62,11 +64,15 @@ class VectorQuantiser(nn.Module):
         super().__init__()
         if not 0 <= decay < 1:
             raise ValueError(f"decay must lie in [0, 1), got {decay}: 0.99 is usual")
-        self.n_codes, self.decay, self.revive_below = n_codes, decay, revive_below
+        self.n_codes, self.dim, self.decay, self.revive_below = n_codes, dim, decay, revive_below
         self.register_buffer("codebook", torch.zeros(n_codes, dim))
         self.register_buffer("counts", torch.zeros(n_codes))
         self.register_buffer("sums", torch.zeros(n_codes, dim))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def bound(self, vectors: Tensor) -> Tensor:
+        """Encoder outputs as they are: codes may lie anywhere."""
+        return vectors
 
     def indices(self, vectors: Tensor) -> Tensor:
         """Nearest codes of a grid of vectors, (B, D, H, W) to (B, H, W)."""

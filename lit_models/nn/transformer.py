@@ -25,15 +25,16 @@ def draw_from(probabilities: Tensor, generator: torch.Generator | None) -> Tenso
 
 
 class Block(nn.Module):
-    """Causal self-attention and a two-layer perceptron, each after a LayerNorm, (B, T, width) in and out.
+    """Self-attention and a two-layer perceptron, each after a LayerNorm, (B, T, width) in and out.
 
-    There are no biases: they only cost time. The GELU is exact: its approximation by tanh is slower on a CPU. With `past`, the keys and
-    values of the tokens before, only the new token is computed.
+    If `causal`, a token reads itself and those before it; otherwise it reads all. There are no biases: they only cost time. The GELU is
+    exact: its approximation by tanh is slower on a CPU. With `past`, the keys and values of the tokens before, only the new token is
+    computed.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, causal: bool = True) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
@@ -45,7 +46,7 @@ class Block(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, T, width / heads)
         if past is not None:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
-        mixed = scaled_dot_product_attention(query, key, value, is_causal=past is None)
+        mixed = scaled_dot_product_attention(query, key, value, is_causal=self.causal and past is None)
         tokens = tokens + self.dropout(self.out(mixed.transpose(1, 2).reshape(batch, length, width)))
         return tokens + self.dropout(self.mlp(self.norm_mlp(tokens))), (key, value)
 
@@ -55,6 +56,8 @@ class CodePrior(nn.Module):
 
     It is a `lit_models.contracts.CodeDistribution` over indices (B, length).
     """
+
+    name = "autoregressive"
 
     def __init__(
         self, n_codes: int, length: int, classes: int, width: int = 128, layers: int = 3, heads: int = 4, dropout: float = 0.0
@@ -78,6 +81,10 @@ class CodePrior(nn.Module):
         for block in self.blocks:
             tokens, _ = block(tokens)
         return self.head(self.dropout(self.norm(tokens)))
+
+    def loss(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Nats of indices (B, P) given labels (B,), (B,)."""
+        return -self.log_density(codes, labels)
 
     def log_density(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Log-probability of indices (B, P) given labels (B,), in nats, (B,)."""

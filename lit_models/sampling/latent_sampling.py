@@ -51,7 +51,9 @@ class LatentSampling:
 
     @property
     def guidance(self) -> float:
-        """Guidance of the prior by default, if it has any."""
+        """Guidance of the prior by default, if it has any; a prior without labels has none."""
+        if self.prior.classes is None:
+            raise AttributeError("a prior without labels has no guidance")
         return self.prior.guidance
 
     def distribution(self: Any, sampler: SamplerName) -> CodeDistribution:

@@ -30,6 +30,10 @@ class NoisePath:
         angle, speed = times * (math.pi / 2), math.pi / 2
         return angle.sin(), angle.cos(), speed * angle.cos(), -speed * angle.sin()
 
+    def time_of(self, noise: float) -> float:
+        """The time at which sigma is `noise`."""
+        return 1 - noise if self.name == "linear" else 2 / math.pi * math.acos(noise)
+
     def between(self, noise: Tensor, images: Tensor, times: Tensor) -> Tensor:
         """x_t of noise and images (B, ...) at times (B,)."""
         alpha, sigma, _, _ = self.coefficients(expand(times, images))

@@ -79,7 +79,7 @@ COLUMNS = [
     Column("mse", "MSE", "codes", "per pixel", "lower", 4, "squared error of reconstructions of test images"),
     Column("reconstruction_recognisable", "recognisable reconstructions", "codes", "", "higher", 3,
            "share recognised as one of the classes"),
-    Column("nats", "nats", "codes", "per image", "lower", 1, "upper bound of -log p(x), binarised test images; VAE: importance-sampled"),
+    Column("nats", "nats", "codes", "per image", "lower", 1, "-log p(x) of binarised test images, or a bound; VAE: importance-sampled"),
     Column("nats_error", "± nats", "codes", "per image", None, 2, "standard error of the nats over images"),
     Column("kl", "KL", "codes", "nats", None, 1, "KL divergence of q(z|x) from the standard normal, per image"),
     Column("active", "active", "codes", "", None, 0, "number of code elements whose posterior mean varies over images"),

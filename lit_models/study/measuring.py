@@ -96,16 +96,18 @@ def is_measured(study: Path, system: System, seed: int, yardstick: Yardstick) ->
 def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, plan: Plan, yardstick: Yardstick) -> dict[str, Any]:
     """The quality of samples from each sampler of the model, `samplers`, and the names of those that take labels, `labelled`.
 
-    The system's main sampler comes first, then the same at further temperatures, then the others.
+    The system's main sampler comes first, then the same at further temperatures, steps and strengths of guidance, then the others.
     """
     samplers = samplers_of(model)
     names = sorted(samplers, key=lambda sampler: sampler != system.sampler)
-    rows: list[tuple[str, str, float | None]] = [(name, name, None) for name in names]
-    rows[1:1] = [(f"{names[0]}, temperature {each:g}", names[0], each) for each in (system.temperatures if names else [])]
+    rows: list[tuple[str, str, dict[str, Any]]] = [(name, name, {}) for name in names]
+    further: dict[str, list[Any]] = {"temperature": system.temperatures, "steps": system.steps, "guidance": system.guidance}
+    if names:
+        rows[1:1] = [(f"{names[0]}, {option} {each:g}", names[0], {option: each}) for option in further for each in further[option]]
     found: dict[str, Values] = {}
     labelled = []
-    for row, name, temperature in rows:
-        drawn, asked = draw(model, yardstick.n, name, seed=seed, temperature=temperature)
+    for row, name, options in rows:
+        drawn, asked = draw(model, yardstick.n, name, seed=seed, **options)
         main = not found
         found[row] = yardstick.quality(drawn, asked) | ({"sample_seconds": seconds_per_1000_samples(model, name)} if main else {})
         labelled += [row] if asked is not None else []

@@ -16,6 +16,7 @@ class System:
         options: Further arguments of `lightning fit`.
         sampler: The sampler of the system's main row; by default the model's own default.
         temperatures: Further rows for the main sampler, at these temperatures.
+        steps, guidance: Further rows for the main sampler, with these numbers of steps and these strengths of guidance.
         seeds: Seeds of this system; by default those of the plan.
         note: A remark for readers of the page.
     """
@@ -26,6 +27,8 @@ class System:
     options: list[str] = field(default_factory=list)
     sampler: str | None = None
     temperatures: list[float] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    guidance: list[float] = field(default_factory=list)
     seeds: list[int] | None = None
     note: str = ""
 
@@ -56,7 +59,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole plan; configs/study.yaml explains each key."""
+    """The whole plan; configs/study.yaml and study_claims.yaml explain each key."""
 
     systems: dict[str, System]
     claims: list[Claim]

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from lit_models.contracts import HasImages, HasReferenceImages
+from datamodules.contracts import HasImages, HasReferenceImages
 
 
 def fixed_images(trainer: Trainer, split: str, n: int) -> tuple[Tensor, Tensor | None]:
