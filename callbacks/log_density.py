@@ -31,6 +31,6 @@ class LogDensity(Observer):
             codes = torch.cat([pl_module.encode(part.to(pl_module.device, pl_module.dtype)) for part in images.split(500)])
             for name in pl_module.samplers:
                 with self.observing(pl_module):  # one that fails, as by lack of labels, leaves the others
-                    some = codes[: self.n_of_flow] if name == "flow" else codes
+                    some = codes[: self.n_of_flow] if name in ("flow", "shortcut") else codes
                     values[f"val/log_density_{name}"] = float(pl_module.distribution(name).log_density(some).mean())
         pl_module.log_dict(values, sync_dist=True)  # the same on all processes: the average of equal numbers

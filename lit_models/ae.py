@@ -34,8 +34,8 @@ class AE(LatentSampling, LightningModule):
     Args:
         latent_dim: Width of the code.
         noise: Standard deviation of the noise that is added to pixels in [0, 1] in training.
-        sampler: What `sample` draws codes from by default: a density that is fitted to codes of training images, or `flow` or `coupling`,
-            a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
+        sampler: What `sample` draws codes from by default: a density that is fitted to codes of training images, or `flow`,
+            `shortcut` or `coupling`, a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training, or 0.4 of it before a prior).
         prior_lr: Learning rate of the prior. It falls to a fiftieth in `prior_steps` steps (null: the rest of the training).
         image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.

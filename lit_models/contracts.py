@@ -188,6 +188,18 @@ class HasTrajectory(CanSample, Protocol, metaclass=Verb):
 
 
 @runtime_checkable
+class StartsFromNoise(Protocol, metaclass=Verb):
+    """Samples are made of standard normal noise, and the noise alone decides what an image without a label shows."""
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Of the noise of one image."""
+
+    def from_noise(self, noise: Tensor) -> Tensor:
+        """The images of noise (B, *noise_shape), without labels, (B, C, H, W)."""
+
+
+@runtime_checkable
 class HasPosterior(Protocol, metaclass=Verb):
     """The code of an image is a diagonal Gaussian, q(z|x)."""
 

@@ -15,6 +15,7 @@ Denoising Diffusion Implicit Models, 2021, equation 12, https://arxiv.org/abs/20
 2022, https://arxiv.org/abs/2207.12598.
 """
 
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -29,6 +30,7 @@ from lit_models.sampling.flow_sampling import FlowSampling
 from lit_models.sampling.guidance import LEFT_OUT, checked_guidance
 from lit_models.sampling.noise_path import NoisePath, Path
 from lit_models.sampling.ode import Solver, check_steps
+from lit_models.sampling.shortcut import STEPS, TAUGHT, level_of, of_two_steps, random_level, random_times
 from lit_models.training.averages import averaged
 from lit_models.training.batches import images_of, labelled_images_of
 from lit_models.training.logging import log_terms
@@ -48,6 +50,8 @@ class Flow(FlowSampling, LightningModule):
         guidance: By default. 1 is none, 0 ignores the labels, and above 1 samples show their label more clearly and vary less.
         time_mean: Mean of the normal numbers whose sigmoid is the time; below 0 training sees more noise.
         decay: Decay of the moving average of the weights.
+        shortcut: Also learn longer steps, which lead in one evaluation where two steps of half their length lead
+            (`lit_models.sampling.shortcut`): images in 1, 2, 4, 8 or 16 steps of `euler`. The guidance is learned, too.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training).
         image_shape, classes: Of the data; classes is None for images without labels, which leave no guidance.
     """
@@ -68,15 +72,23 @@ class Flow(FlowSampling, LightningModule):
         lr_steps: int | None = None,
         image_shape: ImageShape = MNIST,
         classes: int | None = 10,
+        shortcut: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         if solver not in (known := (*get_args(Solver), "ddim")):
             raise ValueError(f"solver must be one of {', '.join(known)}, got {solver!r}")
+        if shortcut and path != "linear":
+            raise ValueError(f"shortcut expected the path linear, got {path}")
         self.image_shape, self.classes, self.path, self.solver = image_shape, classes, NoisePath(path), solver
         self.steps, self.time_mean, self.lr, self.lr_steps = check_steps(steps), time_mean, lr, lr_steps
+        self.shortcut = shortcut
+        if shortcut:
+            level_of(steps)  # an error, if it has none
         self.default_guidance = checked_guidance(guidance)
-        self.network: torch.nn.Module = NETWORKS[network](channels, image_shape=image_shape, classes=classes)
+        self.network: torch.nn.Module = NETWORKS[network](
+            channels, image_shape=image_shape, classes=classes, levels=len(STEPS) if shortcut else 1
+        )
         self.averaged_network = averaged(self.network, decay)
 
     # -- objective
@@ -85,10 +97,26 @@ class Flow(FlowSampling, LightningModule):
         if self.global_step > 0:
             self.averaged_network.update_parameters(self.network)  # the weights of the step before
         images, tokens = self._images_and_tokens(batch)
-        tokens = torch.where(torch.rand(len(images), device=self.device) < LEFT_OUT, self.classes or 0, tokens)
-        loss = self._loss(self.network, images, tokens).mean()
-        log_terms(self, "train", {"loss": loss}, len(images))
+        some_left_out = torch.where(torch.rand(len(images), device=self.device) < LEFT_OUT, self.classes or 0, tokens)
+        if not self.shortcut:
+            loss = self._loss(self.network, images, some_left_out).mean()
+            log_terms(self, "train", {"loss": loss}, len(images))
+            return loss
+        n = max(1, len(images) // TAUGHT)
+        taught = self._shortcut_loss(images[:n], tokens[:n]).mean()
+        velocity = self._loss(self.network, images[n:], some_left_out[n:]).sum() / max(1, len(images) - n)
+        loss = velocity + taught
+        log_terms(self, "train", {"loss": loss, "velocity": velocity, "shortcut": taught}, len(images))
         return loss
+
+    def _shortcut_loss(self, images: Tensor, tokens: Tensor) -> Tensor:
+        """The squared error of the mean velocity over a longer step, summed over pixels, (B,)."""
+        level = random_level()
+        times = random_times(images, level)
+        state = self.path.between(torch.randn_like(images), 2 * images - 1, times)
+        asked = of_two_steps(partial(self.mean_velocity, tokens), state, times, level)
+        found = self.path.velocity(state, self.network(state, times, tokens, level), times)
+        return (found - asked).square().flatten(1).sum(dim=1)
 
     def _loss(self, network: torch.nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
         """The squared error of the velocity at a random time, summed over pixels, (B,)."""
@@ -119,8 +147,13 @@ class Flow(FlowSampling, LightningModule):
 
     # -- verbs
 
-    def denoise(self, noisy: Tensor, times: Tensor, tokens: Tensor, guidance: float = 1.0) -> Tensor:
-        """The clean images that are predicted from x_t (B, C, H, W) in [-1, 1], at times (B,), with labels (B,); `classes` is no label."""
+    def denoise(self, noisy: Tensor, times: Tensor, tokens: Tensor, guidance: float = 1.0, level: int = 0) -> Tensor:
+        """The clean images that are predicted from x_t (B, C, H, W) in [-1, 1], at times (B,), with labels (B,); `classes` is no label.
+
+        With shortcuts `level` is that of the step, and the steps above level 0 have learned their guidance.
+        """
+        if level > 0:
+            return self.averaged_network(noisy, times, tokens, level)
         if guidance == 1 or self.classes is None:
             return self.averaged_network(noisy, times, tokens)
         free = torch.full_like(tokens, self.classes)

@@ -169,6 +169,16 @@ class GAN(LightningModule):
         """Images of codes z, (B, latent_dim); for `projection` and `clusters` the label's corner of a simplex follows z."""
         return self.averaged_generator(codes).clamp(0, 1)
 
+    @property
+    def noise_shape(self) -> tuple[int]:
+        """With a condition, noise alone decides nothing."""
+        if self.conditioning != "none":
+            raise AttributeError(f"a GAN with the condition {self.conditioning} does not start from noise alone")
+        return (self.latent_dim,)
+
+    def from_noise(self, noise: Tensor) -> Tensor:
+        return self.decode(noise)
+
     def forward(self, codes: Tensor) -> Tensor:
         return self.decode(codes)
 

@@ -38,7 +38,7 @@ class VAE(LatentSampling, LightningModule):
         reconstruction_weight: 0 shows what the KL does alone: a Gaussian without images.
         likelihood: Distribution of the pixels given the code; the Gaussian has one learned variance.
         sampler: What `sample` draws codes from by default: a density that is fitted to codes of training images, of which `normal` is the
-            prior, or `flow` or `coupling`, a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
+            prior, or `flow`, `shortcut` or `coupling`, a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: the length of the training, or 0.4 of it before a prior).
         prior_lr: Learning rate of the prior. It falls to a fiftieth in `prior_steps` steps (null: the rest of the training).
         image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
@@ -148,6 +148,13 @@ class VAE(LatentSampling, LightningModule):
 
     def decode(self, codes: Tensor) -> Tensor:
         return self.decoder(codes).sigmoid()
+
+    @property
+    def noise_shape(self) -> tuple[int]:
+        return (self.latent_dim,)
+
+    def from_noise(self, noise: Tensor) -> Tensor:
+        return self.decode(noise)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))

@@ -50,8 +50,8 @@ class VAEGAN(LatentSampling, LightningModule):
     Args:
         likeness: w, the weight of L for the encoder, in nats.
         decoder_likeness: v, the weight of L for the decoder, in addition to the generator's loss.
-        sampler: What `sample` draws codes from by default: a density that is fitted to codes of training images, or `flow` or `coupling`,
-            a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
+        sampler: What `sample` draws codes from by default: a density that is fitted to codes of training images, or `flow`,
+            `shortcut` or `coupling`, a prior that the run trains in a second phase (`lit_models.training.prior_phase`).
         loss, gamma, penalty_every, decay, lr, lr_steps: As in `lit_models.gan.GAN`; before a prior `lr_steps` is 0.4 of the training.
         prior_lr: Learning rate of the prior. It falls to a fiftieth in `prior_steps` steps (null: the rest of the training).
         image_shape, classes: Of the data; classes is None for images without labels, and then samplers that are named for the class go.
@@ -161,6 +161,13 @@ class VAEGAN(LatentSampling, LightningModule):
 
     def decode(self, codes: Tensor) -> Tensor:
         return self.averaged_decoder(codes).clamp(0, 1)
+
+    @property
+    def noise_shape(self) -> tuple[int]:
+        return (self.latent_dim,)
+
+    def from_noise(self, noise: Tensor) -> Tensor:
+        return self.decode(noise)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.encode(images))

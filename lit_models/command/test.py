@@ -95,6 +95,7 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
     from lit_models.evaluation import modes
     from lit_models.evaluation.measure import (
         measure_codes,
+        measure_noise,
         measure_reconstructions,
         measure_responses,
         seconds_per_1000_samples,
@@ -134,6 +135,7 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
         else attempt(lambda: measure_codes(model, images, labels), "codes")
     )
     codes |= attempt(lambda: measure_reconstructions(model, yardstick), "reconstructions")
+    codes |= attempt(lambda: measure_noise(model, yardstick), "noise that samples start from")
     for place, curves in attempt(lambda: measure_responses(model, yardstick), "noise").items():
         codes |= {f"sigma50_{place}": math.nan if curves["sigma50"] is None else curves["sigma50"]}
         print(f"noise at {place}, sigma in {curves['unit']}: " + " ".join(f"{sigma:>6g}" for sigma in curves["sigmas"]))

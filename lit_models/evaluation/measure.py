@@ -21,6 +21,7 @@ from lit_models.contracts import (
     HasLogWeights,
     HasPosterior,
     HasTrainingCodes,
+    StartsFromNoise,
 )  # fmt: skip
 from lit_models.evaluation.codes import posterior_use, separation
 from lit_models.evaluation.likelihood import LogWeights, importance_sampled_nats
@@ -31,6 +32,7 @@ from lit_models.sampling.class_places import class_places, class_spreads, code_v
 from lit_models.sampling.evaluation_mode import evaluation_mode
 from lit_models.sampling.samplers import draw
 
+NOISE = 4000  # images that are made of noise to see what it decides
 SPREADS = (0.25, 0.5, 1.0)  # of noise about class places, which are measured as further samplers
 
 
@@ -92,6 +94,23 @@ def measure_reconstructions(model: LightningModule, yardstick: Yardstick) -> dic
     output = yardstick.judge.assess(images)
     kept = (output.classes == yardstick.labels).double().mean()
     return {"reconstruction_recognisable": float(output.recognisable.double().mean()), "reconstruction_kept": float(kept)}
+
+
+def measure_noise(model: LightningModule, yardstick: Yardstick, n: int = NOISE) -> dict[str, float]:
+    """`noise_probe`: how well a linear classifier reads from noise which class the judge sees in the image that the model makes of it.
+
+    Its accuracy on a quarter of `n` images without labels, after it has learned from the others. The most frequent class alone would give
+    `noise_chance`. A model whose noise has no place for a class cannot be steered by it.
+    """
+    like = next(model.parameters())
+    if yardstick.judge is None or not isinstance(model, StartsFromNoise):
+        return {}
+    noise = torch.randn(n, *model.noise_shape, generator=Generator().manual_seed(0))
+    with evaluation_mode(model):
+        images = torch.cat([model.from_noise(part.to(like)).float().cpu() for part in noise.split(500)])
+    classes, train = yardstick.judge.assess(images).classes, 3 * n // 4
+    found = separation((noise[:train], classes[:train]), (noise[train:], classes[train:]))
+    return {"noise_probe": found["probe"], "noise_chance": float(classes[train:].bincount().max() / (n - train))}
 
 
 def measure_responses(model: LightningModule, yardstick: Yardstick, draws: int = 100) -> dict[str, dict[str, Any]]:

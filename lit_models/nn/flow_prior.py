@@ -49,8 +49,11 @@ class FlowPrior(nn.Module):
         super().__init__()
         self.width, self.classes, self.steps, self.guidance = width, classes, steps, guidance
         self.scale = CodeScale(width, classes)
-        self.velocity = Velocity(width, classes, hidden)
+        self.velocity = self._network(hidden)
         self.averaged_velocity = averaged(self.velocity, decay)
+
+    def _network(self, hidden: int) -> Velocity:
+        return Velocity(self.width, self.classes, hidden)
 
     @property
     def network(self) -> nn.Module:
@@ -58,7 +61,7 @@ class FlowPrior(nn.Module):
         return self.velocity
 
     def loss(self, codes: Tensor, labels: Tensor | None) -> Tensor:
-        """The squared error of the velocity at a random time, (B, D) and (B,) to (B,), summed over the code.
+        """The squared error of the velocity at a random time, (B, D) and (B,) to (B,), summed over the standardised code.
 
         In training it is that of the network, in evaluation that of the averaged weights. Noise, times and the labels that are left out
         come from torch's default generator.

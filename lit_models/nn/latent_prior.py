@@ -1,10 +1,11 @@
-"""Priors over codes that are trained after the autoencoder, in the same run: the samplers `flow` and `coupling`."""
+"""Priors over codes that are trained after the autoencoder, in the same run: the samplers `flow`, `shortcut` and `coupling`."""
 
 from lit_models.nn.coupling_prior import CouplingPrior
 from lit_models.nn.flow_prior import FlowPrior
+from lit_models.nn.shortcut_prior import ShortcutPrior
 
 LatentPrior = FlowPrior | CouplingPrior
-PRIORS = {prior.name: prior for prior in (FlowPrior, CouplingPrior)}
+PRIORS = {prior.name: prior for prior in (FlowPrior, ShortcutPrior, CouplingPrior)}
 
 
 def latent_prior(sampler: str, width: int, classes: int | None) -> LatentPrior | None:

@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 from lit_models.contracts import ImageShape
 from lit_models.image_shape import grid_of
 from lit_models.nn.blocks import MNIST
-from lit_models.nn.velocity import TimeFeatures
+from lit_models.nn.velocity import TimeFeatures, embedding_of_levels, with_level
 
 
 class ConditionedLayer(nn.Module):
@@ -46,6 +46,7 @@ class PatchTransformer(nn.Module):
         image_shape: ImageShape = MNIST,
         classes: int | None = 10,
         condition: int = 128,
+        levels: int = 1,
     ) -> None:
         super().__init__()
         width = 4 * channels
@@ -54,14 +55,15 @@ class PatchTransformer(nn.Module):
         self.grid = grid
         self.embed_time = nn.Sequential(TimeFeatures(64), nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
         self.embed_class = nn.Embedding((classes or 0) + 1, condition)
+        self.embed_level = embedding_of_levels(levels, condition)
         self.enter, self.shuffle = nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)
         self.embed = nn.Linear(image_shape[0] * patch**2, width)
         self.position = nn.Parameter(torch.empty(grid * grid, width).normal_(std=0.02))
         self.layers = nn.ModuleList(ConditionedLayer(width, heads, condition) for _ in range(layers))
         self.norm, self.leave = nn.LayerNorm(width), nn.Linear(width, image_shape[0] * patch**2)
 
-    def forward(self, images: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        condition = silu(self.embed_time(times) + self.embed_class(labels))
+    def forward(self, images: Tensor, times: Tensor, labels: Tensor, level: int = 0) -> Tensor:
+        condition = silu(with_level(self.embed_level, self.embed_time(times) + self.embed_class(labels), level))
         tokens = self.embed(self.enter(images).flatten(2).transpose(1, 2)) + self.position
         for layer in self.layers:
             tokens = layer(tokens, condition)

@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 from lit_models.contracts import ImageShape
 from lit_models.image_shape import grid_of
 from lit_models.nn.blocks import MNIST
-from lit_models.nn.velocity import TimeFeatures
+from lit_models.nn.velocity import TimeFeatures, embedding_of_levels, with_level
 
 
 class ConditionedBlock(nn.Module):
@@ -52,7 +52,8 @@ class GridAttention(nn.Module):
 class UNet(nn.Module):
     """Noisy images (B, *image_shape) in [-1, 1], times (B,) and labels (B,) to clean images, (B, *image_shape).
 
-    Label `classes` stands for no label; without classes there is that label alone.
+    Label `classes` stands for no label; without classes there is that label alone. With more than one of `levels` it is also told the level
+    of the step (`lit_models.sampling.shortcut`).
     """
 
     def __init__(
@@ -62,12 +63,14 @@ class UNet(nn.Module):
         image_shape: ImageShape = MNIST,
         classes: int | None = 10,
         condition: int = 128,
+        levels: int = 1,
     ) -> None:
         super().__init__()
         deep_channels = 3 * channels  # on the coarser grid
         patch = 2 ** (grid_of(image_shape)[1] - 1)
         self.embed_time = nn.Sequential(TimeFeatures(64), nn.Linear(64, condition), nn.SiLU(), nn.Linear(condition, condition))
         self.embed_class = nn.Embedding((classes or 0) + 1, condition)
+        self.embed_level = embedding_of_levels(levels, condition)
         self.enter = nn.Sequential(nn.PixelUnshuffle(patch), nn.Conv2d(image_shape[0] * patch**2, channels, 3, padding=1))
         self.before = nn.ModuleList(ConditionedBlock(channels, condition) for _ in range(blocks))
         self.down = nn.Conv2d(channels, deep_channels, 4, stride=2, padding=1)
@@ -81,8 +84,8 @@ class UNet(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, images: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        condition = silu(self.embed_time(times) + self.embed_class(labels))
+    def forward(self, images: Tensor, times: Tensor, labels: Tensor, level: int = 0) -> Tensor:
+        condition = silu(with_level(self.embed_level, self.embed_time(times) + self.embed_class(labels), level))
         features = self.enter(images)
         for block in self.before:
             features = block(features, condition)

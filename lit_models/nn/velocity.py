@@ -19,6 +19,16 @@ class TimeFeatures(nn.Module):
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
+def embedding_of_levels(levels: int, width: int) -> nn.Embedding | None:
+    """What a network learns of the levels of steps, nothing before training; None if there is one level."""
+    return nn.Embedding(levels, width, _weight=torch.zeros(levels, width)) if levels > 1 else None
+
+
+def with_level(embedding: nn.Embedding | None, condition: Tensor, level: int) -> Tensor:
+    """The condition of a network, (B, width), with the level of the step."""
+    return condition if embedding is None else condition + embedding.weight[level]
+
+
 class ModulatedBlock(nn.Module):
     """Two layers with a skip connection, (B, width) in and out.
 
@@ -42,10 +52,11 @@ class ModulatedBlock(nn.Module):
 class Velocity(nn.Module):
     """Codes (B, D), times (B,) in [0, 1] and labels (B,) to velocities (B, D), which are 0 before training.
 
-    Label `classes` stands for no label; without classes there is that label alone.
+    Label `classes` stands for no label; without classes there is that label alone. With more than one of `levels` it is also told the level
+    of the step (`lit_models.sampling.shortcut`).
     """
 
-    def __init__(self, dim: int, classes: int | None, width: int = 256, blocks: int = 4) -> None:
+    def __init__(self, dim: int, classes: int | None, width: int = 256, blocks: int = 4, levels: int = 1) -> None:
         super().__init__()
         self.embed_code, self.embed_class = nn.Linear(dim, width), nn.Embedding((classes or 0) + 1, width)
         self.embed_time = nn.Sequential(TimeFeatures(64), nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
@@ -53,9 +64,10 @@ class Velocity(nn.Module):
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, dim)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
+        self.embed_level = embedding_of_levels(levels, width)
 
-    def forward(self, codes: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        condition = nn.functional.silu(self.embed_time(times) + self.embed_class(labels))
+    def forward(self, codes: Tensor, times: Tensor, labels: Tensor, level: int = 0) -> Tensor:
+        condition = nn.functional.silu(with_level(self.embed_level, self.embed_time(times) + self.embed_class(labels), level))
         features = self.embed_code(codes)
         for block in self.blocks:
             features = block(features, condition)

@@ -15,6 +15,7 @@ from lit_models.sampling.labels import labels_for
 from lit_models.sampling.noise_path import NoisePath
 from lit_models.sampling.ode import check_steps, integrate
 from lit_models.sampling.ode_density import log_density, random_signs, unit_vectors
+from lit_models.sampling.shortcut import shortcut_states
 from lit_models.sampling.temperature import checked_temperature
 
 AT_ONCE = 500  # images that are sampled together
@@ -25,21 +26,28 @@ LIKELIHOOD_STEPS = 32
 class FlowSampling:
     """The verbs of sampling for models that remove noise.
 
-    A model that uses it has `denoise`, `path`, `solver`, `image_shape`, `classes`, and the defaults `steps` and `default_guidance`.
+    A model that uses it has `denoise`, `path`, `solver`, `shortcut`, `image_shape`, `classes`, and the defaults `steps` and
+    `default_guidance`.
     """
 
     classes: int | None
     path: NoisePath
     solver: str
+    shortcut: bool
     steps: int
     default_guidance: float
 
     @property
     def guidance(self) -> float:
-        """The guidance by default; a model without labels has none."""
-        if self.classes is None:
-            raise AttributeError("a flow without labels has no guidance")
+        """The guidance by default; a model without labels has none, and one with shortcuts has learned it."""
+        if self.classes is None or self.shortcut:
+            raise AttributeError("a flow without labels or with shortcuts has no guidance")
         return self.default_guidance
+
+    def mean_velocity(self: Any, tokens: Tensor, noisy: Tensor, time: float | Tensor, level: int) -> Tensor:
+        """dx/dt at x_t (B, C, H, W) on average over a step of a level, with the guidance that the model learns."""
+        times = noisy.new_full((len(noisy),), time) if isinstance(time, float) else time
+        return self.path.velocity(noisy, self.denoise(noisy, times, tokens, self.default_guidance, level), times)
 
     def velocity(self: Any, tokens: Tensor, guidance: float, noisy: Tensor, time: float) -> Tensor:
         """dx/dt at x_t (B, C, H, W) at one time."""
@@ -62,10 +70,21 @@ class FlowSampling:
         Args:
             steps, guidance: By default those of the model.
         Raises:
-            ValueError: For guidance of a model without labels.
+            ValueError: For guidance of a model without labels or with shortcuts.
         """
         parts = [deque(states, maxlen=1).pop() for states in self._drawn(n, labels, generator, temperature, steps, guidance)]
         return as_images(torch.cat(parts))
+
+    @property
+    def noise_shape(self: Any) -> tuple[int, ...]:
+        return self.image_shape
+
+    @torch.no_grad()
+    def from_noise(self: Any, noise: Tensor) -> Tensor:
+        """Images of noise (B, C, H, W) without labels and without guidance, (B, C, H, W)."""
+        free = torch.full((len(noise),), self.classes or 0, device=self.device)
+        *_, images = self.states(noise, free)
+        return as_images(images)
 
     @torch.no_grad()
     def trajectory(
@@ -95,6 +114,9 @@ class FlowSampling:
         """The states of the solver, of `AT_ONCE` images each time."""
         if guidance is not None and self.classes is None:
             raise ValueError("guidance expected a model of labelled images, got one without labels: leave it out")
+        if guidance is not None and self.shortcut:
+            learned = f"got one with shortcuts, which has learned guidance {self.default_guidance:g}"
+            raise ValueError(f"guidance expected a model without shortcuts, {learned}: leave it out")
         strength = checked_guidance(guidance, self.default_guidance)
         asked = labels_for(n, labels, self.classes)
         if asked is None:
@@ -112,6 +134,9 @@ class FlowSampling:
         predicted image is the solution.
         """
         state, steps = start, check_steps(self.steps if steps is None else steps)
+        if self.shortcut:
+            yield from shortcut_states(partial(self.mean_velocity, tokens), start, steps)
+            return
         times = torch.linspace(0, 1, steps + 1, dtype=torch.float64).tolist()
         for now, then in pairwise(times):
             if self.solver == "ddim":

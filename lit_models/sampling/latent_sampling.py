@@ -11,7 +11,7 @@ from lit_models.sampling.densities import DensityName, densities
 from lit_models.sampling.labels import labels_for
 from lit_models.sampling.temperature import checked_temperature
 
-TrainedPrior = Literal["flow", "coupling"]
+TrainedPrior = Literal["flow", "shortcut", "coupling"]
 SamplerName = Literal[DensityName, TrainedPrior]
 
 

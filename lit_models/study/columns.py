@@ -86,6 +86,8 @@ COLUMNS = [
     Column("probe", "linear probe", "codes", "", "higher", 3, "accuracy of a linear classifier on the codes of test images"),
     Column("knn", "15-NN", "codes", "", "higher", 3, "accuracy of 15 nearest neighbours on the codes of test images"),
     Column("silhouette", "silhouette", "codes", "", "higher", 2, "separation of the classes' codes, -1 to 1"),
+    Column("noise_probe", "class read from noise", "noise", "", None, 3,
+           "accuracy of a linear classifier that reads from the noise which class the sample without a label will show"),
     Column("sigma50_centroids", "sigma50 (centroids)", "noise", "spreads", None, 2, "noise at which half of the decodes keep the class"),
     Column("sigma50_codes", "sigma50 (codes)", "noise", "spreads", None, 2, "the same at the codes of test images"),
     Column("seconds", "training", "cost", "s", "lower", 0, "seconds in training batches, without validation, up to the model that is kept"),

@@ -28,6 +28,7 @@ from lit_models.evaluation.sample_quality import FIRST, key
 
 SHARES = {
     *("recognisable", "control", "precision", "cas", "reconstruction_recognisable", "reconstruction_kept", "kept", "probe", "knn", "next"),
+    "noise_probe",
 }
 CURVE_IMAGES = 1000  # images per point of a curve over sigma
 LEAST_COVERAGE = 0.5  # of a row that is the best in anything

@@ -13,7 +13,14 @@ from lightning.pytorch import LightningModule
 from lit_models.checkpoints.files import replacing
 from lit_models.checkpoints.loading import imported, open_checkpoint
 from lit_models.contracts import CanDecode, HasAnchors, HasTrainingCodes
-from lit_models.evaluation.measure import SPREADS, measure_codes, measure_reconstructions, measure_responses, seconds_per_1000_samples
+from lit_models.evaluation.measure import (
+    SPREADS,
+    measure_codes,
+    measure_noise,
+    measure_reconstructions,
+    measure_responses,
+    seconds_per_1000_samples,
+)
 from lit_models.evaluation.sample_quality import key
 from lit_models.evaluation.yardstick import Values, Yardstick
 from lit_models.losses import is_binary
@@ -51,7 +58,7 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
         "trained": saved["trained"],  # up to the model that is kept
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "decoder_parameters": _decoder_parameters(model),
-        "codes": measure_codes(model, images, labels, draws) | measure_reconstructions(model, yardstick),
+        "codes": measure_codes(model, images, labels, draws) | measure_reconstructions(model, yardstick) | measure_noise(model, yardstick),
         **_by_sampler(study, model, system, seed, plan, yardstick),
         "knob": measure_temperatures(model, system, plan, small) if seed == plan.seeds_of(system)[0] else [],
         "responses": measure_responses(model, yardstick),
