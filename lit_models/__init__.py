@@ -16,6 +16,7 @@ MODELS = {  # by the name of the file and of its config; the command, loading, t
     "gan": "lit_models.gan.GAN",
     "vae_gan": "lit_models.vae_gan.VAEGAN",
     "flow": "lit_models.flow.Flow",
+    "text_flow": "lit_models.text_flow.TextFlow",
     "pixels": "lit_models.pixels.Pixels",
     "anchored": "lit_models.anchored.AnchoredDecoder",
     "pca_ae": "lit_models.pca_ae.PCAAE",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lit_models.pca_ae import PCAAE as PCAAE
     from lit_models.pca_vae import PCAVAE as PCAVAE
     from lit_models.pixels import Pixels as Pixels
+    from lit_models.text_flow import TextFlow as TextFlow
     from lit_models.vae import VAE as VAE
     from lit_models.vae_conditional import ConditionalVAE as ConditionalVAE
     from lit_models.vae_gan import VAEGAN as VAEGAN

@@ -5,7 +5,7 @@ labels are (B,) integers, and codes are (B, ...) in whatever shape the model giv
 says it, and models are made for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
@@ -185,6 +185,26 @@ class HasGuidance(CanSample, Protocol, metaclass=Verb):
 class HasTrajectory(CanSample, Protocol, metaclass=Verb):
     def trajectory(self, n: int = 1, labels: Tensor | int | None = None, generator: Generator | None = None) -> Tensor:
         """What `sample` sees on its way from pure noise to `n` images, (n, steps + 1, C, H, W) in [0, 1]: the last are the samples."""
+
+
+@runtime_checkable
+class CanSampleText(Protocol, metaclass=Verb):
+    """The model draws images that are described by words."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that it knows."""
+
+    def sample_text(
+        self,
+        texts: Sequence[str],
+        generator: Generator | None = None,
+        *,
+        temperature: float | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+    ) -> Tensor:
+        """One image per text, (N, C, H, W); ValueError for a word that it does not know."""
 
 
 @runtime_checkable

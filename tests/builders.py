@@ -15,6 +15,7 @@ from lit_models.gan import GAN
 from lit_models.pca_ae import PCAAE
 from lit_models.pca_vae import PCAVAE
 from lit_models.pixels import Pixels
+from lit_models.text_flow import TextFlow
 from lit_models.vae import VAE
 from lit_models.vae_conditional import ConditionalVAE
 from lit_models.vae_gan import VAEGAN
@@ -31,6 +32,7 @@ SMALL = {  # the arguments of small models, by the name of the config; further a
     "gan_conditional": (GAN, dict(conditioning="projection", clusters=2, **SMALL_GAN)),
     "vae_gan": (VAEGAN, dict(encoder_channels=16, **SMALL_GAN)),
     "flow": (Flow, dict(channels=8, steps=2)),
+    "text_flow": (TextFlow, dict(channels=16)),
     "pixels": (Pixels, dict(width=16, layers=1, heads=2, units=4)),
     "anchored": (AnchoredDecoder, dict(channels=16)),
     "pca_ae": (PCAAE, dict(channels=16)),

@@ -144,7 +144,7 @@ def test_one_phase_trains_the_autoencoder_and_the_next_the_prior(name: str, tmp_
     def moved(first: int, then: int, part: str) -> bool:
         return any(not torch.equal(states[first][key], value) for key, value in states[then].items() if key.startswith(part))
 
-    network = "prior.velocity" if name == "flow" else "prior.couplings"
+    network = "prior.couplings" if name == "coupling" else "prior.velocity"
     assert moved(0, 1, "decoder")
     assert not moved(0, 1, "prior")
     assert not moved(1, 5, "decoder")
@@ -171,7 +171,7 @@ def test_only_a_flow_has_steps_and_guidance() -> None:
     for model, sampler in ((couplings, "coupling"), (flow, "normal")):
         with pytest.raises(ValueError, match=f"sampler {sampler} expected no steps"):
             model.sample(3, sampler=sampler, steps=2)
-    with pytest.raises(ValueError, match="flow, coupling, got 'flows'"):
+    with pytest.raises(ValueError, match="flow, shortcut, coupling, got 'flows'"):
         AE(sampler="flows")  # type: ignore[arg-type]
 
 

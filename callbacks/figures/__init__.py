@@ -5,6 +5,7 @@ from callbacks.figures.codebook_usage import CodebookUsage
 from callbacks.figures.completions import Completions
 from callbacks.figures.figure import Figure
 from callbacks.figures.from_noise import FromNoise
+from callbacks.figures.from_words import FromWords
 from callbacks.figures.latents import Latents
 from callbacks.figures.neighbours import Neighbours
 from callbacks.figures.reconstructions import Reconstructions
@@ -19,6 +20,7 @@ __all__ = [
     "Completions",
     "Figure",
     "FromNoise",
+    "FromWords",
     "Guidance",
     "Latents",
     "Neighbours",

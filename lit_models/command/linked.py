@@ -1,4 +1,5 @@
-"""Arguments of a model that the data decides: shape of the images, number of classes, variance of the pixels.
+"""Arguments of a model that the data decides: shape of the images, number and names of the classes, variance of
+the pixels.
 
 Each is a link of LightningCLI from the data module, which is made first, to the model. A model that does not take the argument is left
 alone, and so is data that does not say it (`datamodules.contracts.DescribesImages`).
@@ -13,7 +14,7 @@ from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.command.errors import UserError
 from lit_models.training import configs
 
-LINKED = ("image_shape", "classes", "pixel_variance")
+LINKED = ("image_shape", "classes", "pixel_variance", "class_names")
 
 
 def value_from(data: Any, name: str, arguments: Any, resumed: Path | None = None) -> Any:

@@ -28,6 +28,7 @@ def run(command: str, arguments: list[str]) -> int:
         metavar="CLASS",
         help="the class asked for, by name or number; by default all in turn, or none where the sampler takes none",
     )
+    options.add_argument("--text", metavar="WORDS", help='what images shall show, of a model that knows words: "a thin 7 leaning left"')
     options.add_argument("--noise", type=finite, help="decode class centroids instead, with noise of this many class spreads")
     add_sampling(options)
     options.add_argument("--seed", type=int, default=0)
@@ -36,6 +37,10 @@ def run(command: str, arguments: list[str]) -> int:
     if given.noise is not None and sampling_given(given):
         name, value = next(iter(sampling_given(given).items()))
         raise UserError(f"--noise expected no --{name}", f"got --{name} {value:g}", "leave one out")
+    if given.text is not None:
+        for name in ("label", "noise", "sampler"):
+            if getattr(given, name) is not None:
+                raise UserError(f"--text expected no --{name}", f"got --{name} {getattr(given, name)}", "leave one out")
     checkpoint = checkpoint_of(given.run)
     check_output(given.output, (".png", ".npz"))
     import numpy as np
@@ -51,7 +56,8 @@ def run(command: str, arguments: list[str]) -> int:
         model = opened.model.to("cuda" if torch.cuda.is_available() else "cpu")
         generator = torch.Generator().manual_seed(given.seed)
         with evaluation_mode(model):
-            images, asked, what = (_draw if given.noise is None else _around_centroids)(opened, model, given, generator)
+            make = _told if given.text is not None else _draw if given.noise is None else _around_centroids
+            images, asked, what = make(opened, model, given, generator)
         images = (255 * images.clamp(0, 1)).round().byte().cpu()
         what = what if asked is None else f"{what}{asked.what}"
         if given.output.suffix == ".npz":
@@ -99,6 +105,16 @@ def _draw(opened: OpenedRun, model: LightningModule, given: Namespace, generator
     what += in_words(sampling_given(given))
     labels, n = (None, given.num or ROWS * COLUMNS) if asked is None else (asked.labels, len(asked.labels))
     return model.sample(n, labels, generator, **options), asked, what
+
+
+def _told(opened: OpenedRun, model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, None, str]:
+    from lit_models.contracts import CanSampleText
+
+    if not isinstance(model, CanSampleText):
+        raise UserError("--text expected a model that knows words, such as TextFlow", f"got {type(model).__name__}")
+    options = sampling_given(given)
+    images = model.sample_text([given.text] * (given.num or ROWS * COLUMNS), generator, **options)
+    return images, None, f'samples of {type(model).__name__}, "{given.text}"{in_words(options)}'
 
 
 def _around_centroids(opened: OpenedRun, model: LightningModule, given: Namespace, generator: torch.Generator) -> tuple[Tensor, Asked, str]:

@@ -100,6 +100,7 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
         measure_responses,
         seconds_per_1000_samples,
     )
+    from lit_models.evaluation.words import measure_words
     from lit_models.evaluation.yardstick import yardstick_of
     from lit_models.sampling.samplers import draw, samplers_of
 
@@ -135,6 +136,7 @@ def measure(opened: OpenedRun, data: Any, given: Namespace) -> dict[str, Any]:
         else attempt(lambda: measure_codes(model, images, labels), "codes")
     )
     codes |= attempt(lambda: measure_reconstructions(model, yardstick), "reconstructions")
+    codes |= attempt(lambda: measure_words(model, opened.class_names or (), yardstick.real, yardstick.judge), "words")
     codes |= attempt(lambda: measure_noise(model, yardstick), "noise that samples start from")
     for place, curves in attempt(lambda: measure_responses(model, yardstick), "noise").items():
         codes |= {f"sigma50_{place}": math.nan if curves["sigma50"] is None else curves["sigma50"]}

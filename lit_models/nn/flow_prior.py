@@ -39,21 +39,26 @@ class FlowPrior(nn.Module):
         steps: Steps of Heun's method that a draw takes by default.
         hidden: Width of the network.
         decay: Decay of the moving average of the weights.
+        velocity: The network, by default one that is told labels.
     """
 
     name = "flow"
 
     def __init__(
-        self, width: int, classes: int | None, steps: int = 16, guidance: float = 1.0, hidden: int = 256, decay: float = 0.999
+        self,
+        width: int,
+        classes: int | None,
+        steps: int = 16,
+        guidance: float = 1.0,
+        hidden: int = 256,
+        decay: float = 0.999,
+        velocity: Velocity | None = None,
     ) -> None:
         super().__init__()
         self.width, self.classes, self.steps, self.guidance = width, classes, steps, guidance
         self.scale = CodeScale(width, classes)
-        self.velocity = self._network(hidden)
+        self.velocity = Velocity(width, classes, hidden) if velocity is None else velocity
         self.averaged_velocity = averaged(self.velocity, decay)
-
-    def _network(self, hidden: int) -> Velocity:
-        return Velocity(self.width, self.classes, hidden)
 
     @property
     def network(self) -> nn.Module:
@@ -70,7 +75,8 @@ class FlowPrior(nn.Module):
         noise, times = torch.randn_like(codes), torch.randn_like(codes[:, 0]).sigmoid()
         tokens = self._tokens(labels, codes)
         if self.training:
-            tokens = torch.where(torch.rand_like(times) < LEFT_OUT, self._no_label, tokens)
+            left_out = (torch.rand_like(times) < LEFT_OUT).view(-1, *[1] * (tokens.ndim - 1))
+            tokens = torch.where(left_out, self._no_label, tokens)
         network = self.velocity if self.training else self.averaged_velocity
         between = torch.lerp(noise, codes, times[:, None])
         return (network(between, times, tokens) - (codes - noise)).square().sum(dim=1)
@@ -91,7 +97,7 @@ class FlowPrior(nn.Module):
     def guided(self, codes: Tensor, time: float, tokens: Tensor, guidance: float) -> Tensor:
         r"""The velocity :math:`v(z, t) + g\, (v(z, t, y) - v(z, t))`, (N, D): g = 1 is that of the label, and g = 0 that without one."""
         times = codes.new_full((len(codes),), time)
-        if guidance == 1 or self.classes is None:
+        if guidance == 1:
             return self.averaged_velocity(codes, times, tokens)
         free = self.averaged_velocity(codes, times, torch.full_like(tokens, self._no_label))
         if guidance == 0:
@@ -118,8 +124,12 @@ class FlowPrior(nn.Module):
         asked = labels_for(n, labels, self.classes)
         noise = checked_temperature(temperature) * torch.randn(n, self.width, generator=generator).to(self.scale.mean)
         tokens = self._tokens(asked, noise)
-        strength = guidance if asked is not None else 1.0
-        codes = integrate(lambda z, t: self.guided(z, t, tokens, strength), noise, self.steps if steps is None else steps)
+        return self._from_noise(noise, tokens, guidance if asked is not None else 1.0, steps)
+
+    def _from_noise(self, noise: Tensor, tokens: Tensor, guidance: float, steps: int | None) -> Tensor:
+        """The codes of noise (N, D), after `steps` of Heun's method."""
+        with torch.no_grad():
+            codes = integrate(lambda z, t: self.guided(z, t, tokens, guidance), noise, self.steps if steps is None else steps)
         return self.scale.restore(codes)
 
     @torch.no_grad()

@@ -21,11 +21,8 @@ class ShortcutPrior(FlowPrior):
     name = "shortcut"
 
     def __init__(self, width: int, classes: int | None, steps: int = 1, hidden: int = 256, decay: float = 0.999) -> None:
-        super().__init__(width, classes, steps, hidden=hidden, decay=decay)
+        super().__init__(width, classes, steps, decay=decay, velocity=Velocity(width, classes, hidden, levels=len(STEPS)))
         del self.guidance
-
-    def _network(self, hidden: int) -> Velocity:
-        return Velocity(self.width, self.classes, hidden, levels=len(STEPS))
 
     def loss(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         """As that of a flow; in training the first quarter of the batch has the squared error of the mean velocity over a longer step."""
