@@ -23,6 +23,7 @@ SMALL = {
     "ae": [LENGTH, "--model.init_args.channels=16"],
     # Six steps of autoencoder, the rest prior: the change of phase lies inside the second epoch of four batches.
     "latent_flow": ["--model.init_args.channels=16", "--model.init_args.lr_steps=6", "--model.init_args.prior_steps=50"],
+    "text_flow": ["--model.init_args.channels=16", "--model.init_args.lr_steps=6", "--model.init_args.prior_steps=50"],
     "vae": [LENGTH, "--model.init_args.channels=16", "--model.init_args.kl_warmup_steps=6"],
     "vae_conditional": [LENGTH, "--model.init_args.channels=16"],
     # Six steps of autoencoder, the rest prior: the change of phase lies inside the second epoch of four batches.
