@@ -8,6 +8,7 @@ from typing import ClassVar, get_args
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from callbacks.stop_on_signal import StopOnSignal
 from lit_models.contracts import members
 from lit_models.sampling.evaluation_mode import evaluation_mode
 
@@ -42,8 +43,12 @@ class Observer(Callback):
                 print(sentence, flush=True)
 
     def is_due(self, trainer: Trainer) -> bool:
-        """Whether a validation of a training is to be observed."""
-        return not self.missing and trainer.state.fn == "fit" and not trainer.sanity_checking
+        """Whether a validation of a training is to be observed; every process has to ask. If a signal has come, the run ends here."""
+        due = not self.missing and trainer.state.fn == "fit" and not trainer.sanity_checking
+        for callback in trainer.callbacks if due else ():
+            if isinstance(callback, StopOnSignal):
+                callback.leave_validation(trainer, trainer.lightning_module)
+        return due
 
     @contextmanager
     def observing(self, pl_module: LightningModule) -> Iterator[None]:

@@ -22,7 +22,7 @@ class StopOnSignal(Callback):
 
     It does the same at the end of `--trainer.max_time`, with exit code 0: Lightning would count the epoch as complete, and the rest of it
     would be lost on resume. At the end of `--trainer.max_steps` within an epoch it saves too, and the run ends as usual. A validation is
-    left after the current batch, and a resumed run starts it again.
+    left after the current batch or figure, and a resumed run starts it again.
 
     The handler only sets a flag: Lightning's own handler runs a collective, which hangs under DDP. The processes agree at the end of each
     batch, so that a signal to one of them stops all. A second Ctrl-C ends the program at once.
@@ -66,12 +66,13 @@ class StopOnSignal(Callback):
             validation_progress(trainer).total.reset_on_restart()
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        self._leave_validation(trainer, pl_module)
+        self.leave_validation(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._leave_validation(trainer, pl_module)
+        self.leave_validation(trainer, pl_module)
 
-    def _leave_validation(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def leave_validation(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the run within a validation if a signal has come. Every process has to call it."""
         if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.global_step == trainer.max_steps:
             return  # at the end of the steps Lightning would not validate on resume
         if any(isinstance(callback, WeightAveraging) for callback in trainer.callbacks):

@@ -1,12 +1,18 @@
 """Figures and measures whose verb a model lacks are left out and said; one that fails ends no training."""
 
+import os
+import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from builders import moved, tensors
 from lightning.pytorch import LightningModule, Trainer
 from test_callbacks import FIGURES, digits, trainer_in
 
-from callbacks import CodebookUsage, Figure, Latents, Neighbours, Reconstructions, Samples
+from callbacks import CodebookUsage, Figure, Latents, Neighbours, Reconstructions, Samples, reproducible
+from callbacks.figures.figure import Drawn
 from lit_models import AE, GAN, Classifier
 
 LACKING = {
@@ -49,3 +55,45 @@ def test_a_figure_that_fails_is_said_once_and_ends_no_training(tmp_path: Path, c
     assert trainer.global_step == 4
     assert capsys.readouterr().err.count("warning  Failing is left out: no such picture") == 1
     assert len(list(tmp_path.rglob("*.png"))) == 2
+
+
+class Counting(Figure):
+    """Draws nothing, and counts; at its `signal_at`-th time a signal comes while it draws."""
+
+    def __init__(self, signal_at: int = 0) -> None:
+        super().__init__()
+        self.times, self.signal_at = 0, signal_at
+
+    def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
+        self.times += 1
+        if self.times == self.signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        yield "counted", np.zeros((8, 8, 3), dtype=np.uint8)
+
+
+def test_a_signal_between_two_figures_ends_the_run_and_a_resumed_run_draws_all_of_them(tmp_path: Path) -> None:
+    def run(signal_at: int, folder: Path, ckpt_path: Path | None = None) -> tuple[AE, list[int]]:
+        options = reproducible()
+        figures = [Counting(signal_at), Counting()]
+        quiet = dict(logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0)
+        options["callbacks"] = [*options["callbacks"], *figures]
+        trainer = Trainer(accelerator="cpu", max_epochs=3, default_root_dir=folder, **options, **quiet)
+        torch.manual_seed(0)
+        model = AE(channels=16, lr_steps=20)
+        try:
+            trainer.fit(model, datamodule=digits(), ckpt_path=ckpt_path)
+        finally:
+            seen.append([figure.times for figure in figures])
+        return model, seen[-1]
+
+    seen: list[list[int]] = []
+    whole, times = run(0, tmp_path / "whole")
+    assert times == [3, 3]
+    with pytest.raises(SystemExit) as stopped:
+        run(2, tmp_path / "cut")
+    assert stopped.value.code == 143
+    assert seen[-1] == [2, 1], "the second figure is not begun"
+    (last,) = (tmp_path / "cut").rglob("last.ckpt")
+    resumed, times = run(0, tmp_path / "cut", last)
+    assert times == [2, 2], "the validation is done again, with all figures"
+    assert not moved(tensors(whole), resumed)

@@ -39,7 +39,9 @@ def run(command: str, arguments: list[str]) -> int:
         help="number of samples, at most as many as there are images (10000); 0 leaves them out",
     )
     add_sampling(options)
-    options.add_argument("--draws", type=whole(1), metavar="N", help="nats of 1,000 images by N draws each (VAE; 5000 is usual)")
+    options.add_argument(
+        "--draws", type=whole(1), metavar="N", help="likelihood of 1,000 images by N draws each (VAE: 5000 is usual; flow: 1)"
+    )
     given = options.parse_args(arguments)
     checkpoint = checkpoint_of(given.run)
     if given.samples and given.samples < 100:
@@ -47,14 +49,17 @@ def run(command: str, arguments: list[str]) -> int:
     from lit_models.checkpoints.runs import run_of
     from lit_models.command.opened_run import OpenedRun
     from lit_models.command.silence import silence
-    from lit_models.contracts import HasLogWeights
+    from lit_models.contracts import HasLogLikelihood, HasLogWeights
 
     silence()
     with explained():
         opened = OpenedRun(checkpoint, given.imports)
-        if given.draws and not isinstance(opened.model, HasLogWeights):
+        estimated = isinstance(opened.model, HasLogLikelihood) and not opened.model.exact
+        if given.draws and not (estimated or isinstance(opened.model, HasLogWeights)):
             remedy = "leave --draws out"
-            raise UserError("--draws expected a model whose likelihood can be sampled, a VAE", f"got {type(opened.model).__name__}", remedy)
+            raise UserError(
+                "--draws expected a model whose likelihood can be sampled, a VAE or a flow", f"got {type(opened.model).__name__}", remedy
+            )
         data = opened.data(given.root)
         print(f"{checkpoint} on the {len(data.images(given.split)[0])} {NAMES[given.split]} images of {opened.dataset_name}")
         _print_losses(opened.model, data, checkpoint, given.split)
