@@ -63,7 +63,7 @@ class Flow(FlowSampling, LightningModule):
         network: Literal["unet", "transformer"] = "unet",
         path: Path = "linear",
         solver: Solver | Literal["ddim"] = "heun",
-        steps: int = 10,
+        steps: int = 5,
         guidance: float = 1.5,
         channels: int = 32,
         time_mean: float = -0.4,

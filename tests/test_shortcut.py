@@ -55,7 +55,7 @@ def test_other_numbers_of_steps_are_refused() -> None:
     for steps in (0, 3, 32):
         with pytest.raises(ValueError, match=f"expected one of 1, 2, 4, 8, 16, got {steps}"):
             level_of(steps)
-    with pytest.raises(ValueError, match="expected one of 1, 2, 4, 8, 16, got 10"):
+    with pytest.raises(ValueError, match="expected one of 1, 2, 4, 8, 16, got 5"):
         Flow(channels=8, shortcut=True)
     with pytest.raises(ValueError, match="shortcut expected the path linear, got cosine"):
         Flow(channels=8, shortcut=True, steps=4, path="cosine")
