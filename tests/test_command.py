@@ -87,7 +87,8 @@ def test_every_key_of_every_config_and_overlay_is_accepted(lightning, capsys) ->
     for name, file in configs.shipped().items():
         assert file.read_text().startswith("# "), f"{name} says in its first line what it is"
         classifiers = {"overlays/second": [], "overlays/clean": [], "overlays/dense": ["--config", "clean"]}
-        below = "anchored" if name == "overlays/matched" else "classifier" if name in classifiers else "vae"
+        own = {"overlays/matched": "anchored", "overlays/masked": "vqvae", "overlays/fsq": "vqvae", "overlays/shortcut": "flow"}
+        below = "classifier" if name in classifiers else own.get(name, "vae")
         model = ["--config", below, *classifiers.get(name, [])] if name.startswith("overlays/") else []
         model += ["--config", name]
         with pytest.raises(SystemExit) as left:

@@ -17,7 +17,7 @@ from lit_models.contracts import HasSamplers
 
 OFF = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
 QUIET = {"accelerator": "cpu", "num_sanity_val_steps": 0} | dict.fromkeys(OFF, False)
-NEED_LABELS = ("vae_conditional", "vqvae", "gan_conditional", "anchored", "latent_flow", "flow", "pixels")
+NEED_LABELS = ("vae_conditional", "vqvae", "gan_conditional", "anchored", "latent_flow", "flow", "text_flow", "pixels")
 
 
 def digits(n: int = 300) -> tuple[torch.Tensor, torch.Tensor]:

@@ -161,11 +161,22 @@ def test_the_committed_study_is_whole() -> None:
     results = json.loads((STUDY / "results.json").read_text())
     plan = read_plan(find("study"))
     systems = {row["system"] for row in results["rows"] if row["values"] and not row["error"]}
-    assert systems == plan.systems.keys() - {"vae_conditional", "vae_long"}, "these are newer than the study"
+    today = {
+        "latent_flow",
+        "vae_gan_flow",
+        "vae_coupling_binarized",
+        "text_flow",
+        "flow",
+        "diffusion",
+        "pixels",
+        "vqvae_masked",
+        "vqvae_fsq",
+    }
+    assert systems == plan.systems.keys() - {"vae_conditional", "vae_long"} - today, "these are newer than the study"
     assert "withdrawn" in results["study"]["superseded"]
     assert [claim["number"] for claim in results["claims"]] == list(range(1, 22))
     assert "not decided" not in {claim["verdict"] for claim in results["claims"]}
-    assert [claim["text"] for claim in results["claims"]] == [claim.text for claim in plan.claims]
+    assert [claim["text"] for claim in results["claims"]] == [claim.text for claim in plan.claims[:21]]
     assert results["study"]["judge"]["sha256"] == hashlib.sha256((SHIPPED / "mnist.pt").read_bytes()).hexdigest()
     assert results["study"]["samples"] == 10_000
     page = (STUDY / "index.html").read_text()
