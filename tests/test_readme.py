@@ -67,7 +67,7 @@ def test_every_file_the_readme_names_is_there() -> None:
         ("anchored", [], {"val/mse": 0.06}),
         # A generator driven into black, as a sigmoid's is, loses by 6.
         ("gan", [], {"train/generator_loss": 3.5}),
-        ("vae_gan", [], {"train/generator_loss": 3.5, "val/mse": 0.07}),
+        pytest.param("vae_gan", [], {"train/generator_loss": 3.5, "val/mse": 0.07}, marks=pytest.mark.by_hand),
     ],
 )
 def test_shipped_models_learn_mnist_within_160_steps(model: str, words: list[str], reached: dict[str, float], lightning) -> None:

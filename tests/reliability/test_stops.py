@@ -28,7 +28,19 @@ STOPS = {
 }
 
 
-BY_HAND = ("ae", "vae_conditional", "vae_gan", "latent_flow", "flow", "text_flow", "pixels", "anchored", "pca_ae", "pca_vae")
+BY_HAND = (
+    "gan_conditional",
+    "ae",
+    "vae_conditional",
+    "vae_gan",
+    "latent_flow",
+    "flow",
+    "text_flow",
+    "pixels",
+    "anchored",
+    "pca_ae",
+    "pca_vae",
+)
 
 
 @pytest.mark.parametrize("stop", STOPS)
