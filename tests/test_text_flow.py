@@ -69,6 +69,17 @@ def test_a_label_stands_for_the_sentence_that_names_the_class() -> None:
     assert not torch.equal(by_label[0], by_words[0]), "before training, three is another word than 3"
 
 
+def test_a_density_is_that_of_the_told_flow_and_warns_of_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    model = model_of(classes=3).eval()
+    randomise(model)
+    codes, labels = torch.randn(4, 16), torch.tensor([0, 1, 2, 0])
+    found = model.prior.log_density(codes, labels, steps=2)
+    told = model.prior.log_density(codes, model.prior.nouns[labels], steps=2)
+    torch.testing.assert_close(found, told)
+    assert not torch.allclose(found, model.prior.log_density(codes, steps=2))
+    assert not [warning for warning in recwarn if "performance" in str(warning.message)]
+
+
 def test_class_names_have_to_fit() -> None:
     with pytest.raises(ValueError, match="expected 4 class_names, one per class, got 10"):
         TextFlow(channels=16, classes=4, class_names=tuple("0123456789"))

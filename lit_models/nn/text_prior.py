@@ -27,7 +27,7 @@ FEATURES = 64
 
 
 class TextEncoder(nn.Module):
-    """Tokens (B, T), 0 where there is no word, to one vector per sentence, (B, width)."""
+    """Tokens (B, T), 0 where there is no word, to one vector per sentence, (B, width). Vectors stay as they are: they have been read."""
 
     def __init__(self, words: int, length: int, width: int, inner: int = 64, layers: int = 2) -> None:
         super().__init__()
@@ -36,6 +36,8 @@ class TextEncoder(nn.Module):
         self.norm, self.out = nn.LayerNorm(inner), nn.Linear(inner, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        if tokens.is_floating_point():
+            return tokens
         features = self.embed(tokens) + self.position
         for block in self.blocks:
             features, _ = block(features)
@@ -81,6 +83,10 @@ class TextPrior(FlowPrior):
         if labels is None:
             return torch.zeros(len(codes), self.nouns.shape[1], dtype=torch.long, device=codes.device)
         return labels.to(codes.device) if labels.ndim == 2 else self.nouns[labels.to(codes.device)]
+
+    def _with_trace(self, tokens: Tensor, state: Tensor, time: float) -> Tensor:
+        """Sentences are read before the Jacobian of each code is taken: it needs no derivative of the reading."""
+        return super()._with_trace(self.averaged_velocity.module.embed_class(tokens), state, time)
 
     def draw_told(
         self, tokens: Tensor, generator: Generator | None, temperature: float, steps: int | None = None, guidance: float | None = None
