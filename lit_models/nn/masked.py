@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from lit_models.nn.transformer import Block, draw_from
+from lit_models.sampling.evaluation_mode import without_dropout
 from lit_models.sampling.labels import labels_for
 from lit_models.sampling.temperature import checked_temperature, tempered
 
@@ -162,17 +163,15 @@ class MaskedPrior(nn.Module):
         places, n = masked.nonzero()[:, 0].to(device), len(codes)
         schedule, order = known_after(len(places), steps), torch.rand(n, len(places), generator=generator).to(device)
         codes, labels = codes.to(device).masked_fill(masked.to(device), self.mask), labels.to(device)
-        training = self.training
-        self.eval()  # with dropout the prior would draw scribbles
-        known = 0
-        for step, after in enumerate(schedule, start=1):
-            logits = self(codes, labels)[:, places]
-            drawn = draw_from(tempered(logits.flatten(0, 1), temperature), generator).view(n, len(places))
-            if len(schedule) < len(places):
-                gumbel = -torch.empty(n, len(places)).exponential_(generator=generator).log().to(device)
-                order = logits.log_softmax(dim=-1).gather(2, drawn[..., None])[..., 0] + (1 - step / len(schedule)) * gumbel
-            now = order.masked_fill(codes[:, places] != self.mask, -math.inf).topk(after - known, dim=1).indices
-            known = after
-            codes = codes.scatter(1, places[now], drawn.gather(1, now))
-        self.train(training)
+        with without_dropout(self):
+            known = 0
+            for step, after in enumerate(schedule, start=1):
+                logits = self(codes, labels)[:, places]
+                drawn = draw_from(tempered(logits.flatten(0, 1), temperature), generator).view(n, len(places))
+                if len(schedule) < len(places):
+                    gumbel = -torch.empty(n, len(places)).exponential_(generator=generator).log().to(device)
+                    order = logits.log_softmax(dim=-1).gather(2, drawn[..., None])[..., 0] + (1 - step / len(schedule)) * gumbel
+                now = order.masked_fill(codes[:, places] != self.mask, -math.inf).topk(after - known, dim=1).indices
+                known = after
+                codes = codes.scatter(1, places[now], drawn.gather(1, now))
         return codes

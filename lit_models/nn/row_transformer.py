@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, pad
 
 from lit_models.nn.transformer import Block, KeyValues
+from lit_models.sampling.evaluation_mode import without_dropout
 
 ABOVE = 3  # rows: what lies right above a pixel says most about it, so these rows need not pass through the transformer
 
@@ -115,16 +116,14 @@ class RowTransformer(nn.Module):
 
         Keys and values of earlier rows are kept, and not computed again.
         """
-        training = self.training
-        self.eval()  # with dropout the model would draw scribbles
-        caches: list[KeyValues | None] = [None] * len(self.blocks)
-        rows, given = self.position.new_zeros(len(labels), ABOVE + self.height, self.pixels), self.embed_class(labels)[:, None]
-        for number in range(self.height):
-            above = rows[:, number : number + ABOVE].flip(1).flatten(1)  # the nearest row first, as in `forward`
-            token = self.embed_rows(above)[:, None] + given + self.position[number]
-            for layer, block in enumerate(self.blocks):
-                token, caches[layer] = block(token, caches[layer])
-            features = torch.cat([self.norm(token[:, 0]), above], dim=1)
-            rows[:, ABOVE + number] = self.perceptron.draw(features, partial(choose, number))
-        self.train(training)
+        with without_dropout(self):
+            caches: list[KeyValues | None] = [None] * len(self.blocks)
+            rows, given = self.position.new_zeros(len(labels), ABOVE + self.height, self.pixels), self.embed_class(labels)[:, None]
+            for number in range(self.height):
+                above = rows[:, number : number + ABOVE].flip(1).flatten(1)  # the nearest row first, as in `forward`
+                token = self.embed_rows(above)[:, None] + given + self.position[number]
+                for layer, block in enumerate(self.blocks):
+                    token, caches[layer] = block(token, caches[layer])
+                features = torch.cat([self.norm(token[:, 0]), above], dim=1)
+                rows[:, ABOVE + number] = self.perceptron.draw(features, partial(choose, number))
         return rows[:, ABOVE:]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from lit_models.losses import negative_log_likelihood
+from lit_models.sampling.evaluation_mode import without_dropout
 from lit_models.sampling.labels import labels_for
 from lit_models.sampling.temperature import checked_temperature, tempered
 
@@ -102,15 +103,13 @@ class CodePrior(nn.Module):
         asked = labels_for(n, labels, self.classes)
         if asked is None:
             asked = torch.randint(self.classes, (n,), generator=generator)
-        training = self.training
-        self.eval()  # with dropout the prior would draw scribbles
-        caches: list[KeyValues | None] = [None] * len(self.blocks)
-        token, codes = self.embed_class(asked.to(self.position.device))[:, None], []
-        for position in range(self.length):
-            token = token + self.position[position]
-            for layer, block in enumerate(self.blocks):
-                token, caches[layer] = block(token, caches[layer])
-            codes.append(draw_from(tempered(self.head(self.norm(token[:, 0])), temperature), generator))
-            token = self.embed_code(codes[-1])[:, None]
-        self.train(training)
+        with without_dropout(self):
+            caches: list[KeyValues | None] = [None] * len(self.blocks)
+            token, codes = self.embed_class(asked.to(self.position.device))[:, None], []
+            for position in range(self.length):
+                token = token + self.position[position]
+                for layer, block in enumerate(self.blocks):
+                    token, caches[layer] = block(token, caches[layer])
+                codes.append(draw_from(tempered(self.head(self.norm(token[:, 0])), temperature), generator))
+                token = self.embed_code(codes[-1])[:, None]
         return torch.stack(codes, dim=1)
