@@ -106,10 +106,11 @@ class TextFlow(LatentSampling, LightningModule):
 
     def _step(self, batch: Any, stage: str) -> Tensor:
         images, labels = images_and_labels(self, batch)
-        loss = squared_error(self.reconstruct(images), images).mean()
+        codes = self.encode(images)
+        loss = squared_error(self.decode(codes), images).mean()
         terms = {"loss": loss, "mse": loss / images[0].numel()}
         if stage != "train":
-            codes, tokens = self.encode(images), self._told(self.shown(images, labels), whole=True)
+            tokens = self._told(self.shown(images, labels), whole=True)
             prior = self.prior.loss(codes, tokens).mean()
             terms |= {"loss": loss + prior, "prior": prior, "retrieval": self.prior.retrieved(codes, tokens).to(loss).mean()}
         log_terms(self, stage, terms, len(images))

@@ -24,10 +24,12 @@ ATTRIBUTES = ("thickness", "slant", "width")
 def morphology(images: Tensor) -> Tensor:
     """Thickness, slant and width of images (B, C, H, W) in [0, 1], (B, 3); colours are averaged, and an empty image has zeros."""
     mass = images.mean(dim=1)
-    return torch.stack([thickness(mass), slant(mass), width(mass)], dim=1)
+    x, y = _centred(mass)
+    slant = _slant(mass, x, y)
+    return torch.stack([_thickness(mass), slant, _width(mass, x + slant[:, None, None] * y)], dim=1)
 
 
-def thickness(mass: Tensor) -> Tensor:
+def _thickness(mass: Tensor) -> Tensor:
     """Of (B, H, W), in pixels, (B,)."""
     padded = torch.nn.functional.pad(mass, (1, 1, 1, 1))
     down, right = padded.diff(dim=1)[:, :, :-1], padded.diff(dim=2)[:, :-1]
@@ -35,17 +37,15 @@ def thickness(mass: Tensor) -> Tensor:
     return 2 * mass.sum(dim=(1, 2)) / outline.clamp_min(1e-6)
 
 
-def slant(mass: Tensor) -> Tensor:
-    """Of (B, H, W), in pixels per pixel, (B,)."""
-    x, y = _centred(mass)
+def _slant(mass: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Of (B, H, W) with the coordinates of its pixels from the centre of mass, in pixels per pixel, (B,)."""
     weights = mass / mass.sum(dim=(1, 2), keepdim=True).clamp_min(1e-6)
     return -(weights * x * y).sum(dim=(1, 2)) / (weights * y.square()).sum(dim=(1, 2)).clamp_min(1e-6)
 
 
-def width(mass: Tensor) -> Tensor:
-    """Of (B, H, W), in pixels, (B,)."""
-    x, y = _centred(mass)
-    upright = (x + slant(mass)[:, None, None] * y).flatten(1)
+def _width(mass: Tensor, upright: Tensor) -> Tensor:
+    """Of (B, H, W) with the horizontal coordinates of its pixels without the slant, in pixels, (B,)."""
+    upright = upright.flatten(1)
     order = upright.argsort(dim=1)
     share = (mass / mass.sum(dim=(1, 2), keepdim=True).clamp_min(1e-6)).flatten(1).gather(1, order).cumsum(dim=1)
     places = upright.gather(1, order)

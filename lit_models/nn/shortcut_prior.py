@@ -38,8 +38,7 @@ class ShortcutPrior(FlowPrior):
         asked = of_two_steps(partial(self._mean_velocity, tokens), state, times, level)
         return (self.velocity(state, times, tokens, level) - asked).square().sum(dim=1)
 
-    def _mean_velocity(self, tokens: Tensor, codes: Tensor, time: float | Tensor, level: int) -> Tensor:
-        times = codes.new_full((len(codes),), time) if isinstance(time, float) else time
+    def _mean_velocity(self, tokens: Tensor, codes: Tensor, times: Tensor, level: int) -> Tensor:
         return self.averaged_velocity(codes, times, tokens, level)
 
     @torch.no_grad()

@@ -44,9 +44,8 @@ class FlowSampling:
             raise AttributeError("a flow without labels or with shortcuts has no guidance")
         return self.default_guidance
 
-    def mean_velocity(self: Any, tokens: Tensor, noisy: Tensor, time: float | Tensor, level: int) -> Tensor:
-        """dx/dt at x_t (B, C, H, W) on average over a step of a level, with the guidance that the model learns."""
-        times = noisy.new_full((len(noisy),), time) if isinstance(time, float) else time
+    def mean_velocity(self: Any, tokens: Tensor, noisy: Tensor, times: Tensor, level: int) -> Tensor:
+        """dx/dt at x_t (B, C, H, W) on average over a step of a level from times (B,) on, with the guidance that the model learns."""
         return self.path.velocity(noisy, self.denoise(noisy, times, tokens, self.default_guidance, level), times)
 
     def velocity(self: Any, tokens: Tensor, guidance: float, noisy: Tensor, time: float) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 STEPS = (16, 8, 4, 2, 1)  # for the whole path; the place in this tuple is the level that the network is told
 TAUGHT = 4  # one of so many images of a batch is used to teach the longer steps
 
-MeanVelocity = Callable[[Tensor, float | Tensor, int], Tensor]  # of x (B, ...) at a time, or at times (B,), and a level
+MeanVelocity = Callable[[Tensor, Tensor, int], Tensor]  # of x (B, ...) at times (B,), and a level
 
 
 def level_of(steps: int) -> int:
@@ -30,7 +30,8 @@ def shortcut_states(velocity: MeanVelocity, start: Tensor, steps: int) -> Iterat
     """What becomes of `start` after each step."""
     state, level = start, level_of(steps)
     for number in range(steps):
-        state = state + velocity(state, number / steps, level) / steps
+        times = state.new_full((len(state),), number / steps)
+        state = state + velocity(state, times, level) / steps
         yield state
 
 
