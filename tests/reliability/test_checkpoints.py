@@ -156,7 +156,7 @@ def test_r6_it_is_an_error_if_all_files_are_damaged_or_none_exists(fit, tmp_path
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (["--model=lit_models.anchored.AnchoredDecoder"], "model lit_models.ae.AE there"),
+        (["--model=lit_models.vae.VAE"], "model lit_models.ae.AE there"),
         (["--model.init_args.latent_dim=3"], "model.latent_dim 16 there, 3 here"),
         (["--data.init_args.batch_size=50"], "data.batch_size 64 there, 50 here"),
         (["--data.init_args.limit=200"], "data.limit 250 there, 200 here"),
