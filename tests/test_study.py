@@ -1,6 +1,8 @@
 """A study trains, measures, resumes, survives a model that fails, and decides claims by the rules it states."""
 
+import argparse
 import csv
+import fcntl
 import json
 import os
 import signal
@@ -17,8 +19,10 @@ import torch
 import yaml
 
 from datamodules import ImageDataModule
+from lit_models.command.arguments import seeds
 from lit_models.study.columns import COLUMNS, columns_of
 from lit_models.study.measuring import data_of_run, is_measured, measures_of
+from lit_models.study.on_ray import check_resources, on_ray
 from lit_models.study.plan import System, read_plan
 from lit_models.training import configs
 
@@ -72,6 +76,51 @@ def test_a_plan_extends_one_next_to_it_or_a_shipped_one(tmp_path: Path) -> None:
     assert read_plan(tmp_path / "further.yaml") == replace(mine, title="A further one")
     (tmp_path / "study_quick.yaml").write_text("extends: study.yaml\nsamples: 100\n")
     assert read_plan(tmp_path / "mine.yaml") == replace(read_plan(configs.find("study")), samples=200), "the one next to it comes first"
+
+
+def test_a_plan_adds_systems_to_those_of_another_one(tmp_path: Path) -> None:
+    added = {"mine": {"title": "mine", "config": ["ae"]}, "ae": {"title": "my AE", "config": ["ae"]}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"extends": "study_quick", "systems+": added}))
+    mine, quick = read_plan(tmp_path / "mine.yaml"), read_plan(configs.find("study_quick"))
+    assert mine.systems.keys() == quick.systems.keys() | {"mine"}
+    assert mine.systems["ae"].title == "my AE"
+    assert mine.systems["vqvae"] == quick.systems["vqvae"]
+
+
+def test_seeds_are_those_of_the_command_line_for_every_system() -> None:
+    plan = read_plan(configs.find("study_quick"))
+    assert {tuple(plan.seeds_of(system)) for system in plan.systems.values()} == {(0,), (0, 1)}
+    assert {tuple(plan.with_seeds([3, 4]).seeds_of(system)) for system in plan.with_seeds([3, 4]).systems.values()} == {(3, 4)}
+    for word, expected in (("3", [3]), ("0-9", list(range(10))), ("0,2,5", [0, 2, 5]), ("0-2,7,1", [0, 1, 2, 7])):
+        assert seeds(word) == expected
+    for word in ("", "a", "3-1", "-1", "1.5", "0--2"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected seeds such as 3, 0-9 or 0,2,5"):
+            seeds(word)
+
+
+def test_a_folder_has_one_study_at_a_time(lightning, tmp_path: Path, capsys) -> None:
+    (tmp_path / "study").mkdir()
+    with (tmp_path / "study" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert lightning("study", "--config", "study_quick") == 2
+    said = capsys.readouterr().err
+    assert "expected no other lightning study in study" in said
+    assert len(said.splitlines()) == 3
+    assert not (tmp_path / "study" / "controls.json").exists()
+
+
+def test_ray_is_asked_for_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = read_plan(configs.find("study_quick"))
+    check_resources({"CPU": 2.0}, plan)
+    for changed, message in (
+        (replace(plan, cpus_per_task=3), "cpus_per_task expected at most the 2"),
+        (replace(plan, gpus_per_task=0.5), "the 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_resources({"CPU": 2.0}, changed)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=r"(?s)--on ray expected Ray.+pip install 'lit-generative\[cluster\]'"):
+        next(on_ray([], Path(), plan, None, ""))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("other", "message"), [("mine.yaml", "to name another plan"), ("study_quikc", "did you mean study_quick?")])

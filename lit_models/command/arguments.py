@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -74,6 +75,17 @@ def above_zero(word: str) -> float:
     if not math.isfinite(value) or value <= 0:
         raise argparse.ArgumentTypeError(f"expected a finite number above 0, got {word!r}")
     return value
+
+
+def seeds(word: str) -> list[int]:
+    """Seeds for argparse: `3`, `0-9` or `0,2,5`, and any of these joined by commas."""
+    found: list[int] = []
+    for part in word.split(","):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
+        if match is None or int(match[1]) > int(match[2] or match[1]):
+            raise argparse.ArgumentTypeError(f"expected seeds such as 3, 0-9 or 0,2,5, got {word!r}")
+        found += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return list(dict.fromkeys(found))
 
 
 def whole(least: int) -> type:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lit_models.command.arguments import Parser
+from lit_models.command.arguments import Parser, seeds
 from lit_models.command.errors import UserError, explained
 from lit_models.training import configs
 from lit_models.training.configs import did_you_mean
@@ -12,7 +12,14 @@ def run(command: str, arguments: list[str]) -> int:
     options = Parser(prog="lightning study", description="Train models alike, measure them alike, write one page.")
     options.add_argument("--config", "-c", default="study", help="systems, budget and claims; default configs/study.yaml")
     options.add_argument("--output", type=Path, default=Path("study"), help="folder of runs and the page; a study in it is resumed")
-    options.add_argument("--only", nargs="+", default=[], metavar="SYSTEM", help="only these; others may run elsewhere at the same time")
+    options.add_argument("--only", nargs="+", default=[], metavar="SYSTEM", help="only these")
+    options.add_argument(
+        "--seeds", type=seeds, metavar="0-9", help="of the weights, for every system: 3, 0-9 or 0,2,5; default those of the plan"
+    )
+    options.add_argument(
+        "--on", choices=("local", "ray"), default="local", help="one training after another (default), or as many as Ray has room for"
+    )
+    options.add_argument("--address", metavar="HOST:PORT", help="of a Ray cluster, with --on ray; default $RAY_ADDRESS, else this machine")
     options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
     given = options.parse_args(arguments)
     from lit_models.study.plan import read_plan
@@ -23,8 +30,12 @@ def run(command: str, arguments: list[str]) -> int:
             if name not in plan.systems:
                 remedy = did_you_mean(name, plan.systems)
                 raise UserError(f"--only expected systems of the study: {', '.join(plan.systems)}", f"got {name}", remedy)
+        if given.address and given.on != "ray":
+            raise UserError("--address expected --on ray", f"got --on {given.on}", "--address is that of a Ray cluster")
+        if given.seeds:
+            plan = plan.with_seeds(given.seeds)
         from lit_models.command.silence import silence
         from lit_models.study.study import run_study
 
         silence()
-        return run_study(plan, given.output, given.only, given.root)
+        return run_study(plan, given.output, given.only, given.root, given.on, given.address)

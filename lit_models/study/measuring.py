@@ -26,6 +26,7 @@ from lit_models.evaluation.yardstick import Values, Yardstick
 from lit_models.losses import is_binary
 from lit_models.sampling.samplers import draw, draw_about_places, samplers_of, takes
 from lit_models.study.columns import SPACES
+from lit_models.study.machine import machine
 from lit_models.study.pictures import keep_figures, save_grid
 from lit_models.study.plan import Plan, System
 from lit_models.study.training import folder_of, run_in
@@ -55,6 +56,7 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
         "system": system.name,
         "seed": seed,
         "yardstick": yardstick.sha256,
+        "machine": machine(),  # that has measured it, and as a rule trained it
         "trained": saved["trained"],  # up to the model that is kept
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "decoder_parameters": _decoder_parameters(model),

@@ -1,6 +1,6 @@
 """The plan of a study, read from a YAML file: systems, budget, and claims with their measures and thresholds."""
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole plan; configs/study.yaml and study_claims.yaml explain each key."""
+    """The whole plan; configs/study.yaml and study_claims.yaml explain each key.
+
+    `cpus_per_task` and `gpus_per_task` are what Ray reserves for a training; a task on Ray has as many threads as cores.
+    """
 
     systems: dict[str, System]
     claims: list[Claim]
@@ -76,17 +79,24 @@ class Plan:
     judge: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decided: bool = True
+    cpus_per_task: int = 1
+    gpus_per_task: float = 0
 
     def seeds_of(self, system: System) -> list[int]:
         """The seeds of a system: its own, or those of the plan."""
         return system.seeds or self.seeds
 
+    def with_seeds(self, seeds: list[int]) -> "Plan":
+        """The same plan with these seeds for every system."""
+        systems = {name: replace(system, seeds=None) for name, system in self.systems.items()}
+        return replace(self, systems=systems, seeds=seeds)
+
 
 def read_plan(file: Path) -> Plan:
     """The plan in a file.
 
-    A plan may extend another, `extends: NAME`: it has all keys of the other, except for those that it sets itself. The other is looked for
-    next to the plan first, and then among the shipped plans.
+    A plan may extend another, `extends: NAME`: it has all keys of the other, except for those that it sets itself, and `systems+` adds to
+    the systems of the other or changes some of them. The other is looked for next to the plan first, and then among the shipped plans.
 
     Raises:
         ValueError: If a key is unknown or missing, or a value is not admissible; the message names the place.
@@ -123,7 +133,11 @@ def _extended(file: Path, extending: list[Path]) -> dict[str, Any]:
     if "extends" not in content:
         return content
     other = configs.find(str(content.pop("extends")), folder=file.parent)
-    return _extended(other, [*extending, file.resolve()]) | content
+    below = _extended(other, [*extending, file.resolve()])
+    added = content.pop("systems+", None)
+    if added is not None:
+        content["systems"] = below.get("systems", {}) | added
+    return below | content
 
 
 def _build(kind: Any, given: dict[str, Any], place: str) -> Any:
