@@ -27,8 +27,8 @@ from lit_models.nn.blocks import MNIST
 from lit_models.nn.patch_transformer import PatchTransformer
 from lit_models.nn.unet import UNet
 from lit_models.sampling.flow_sampling import FlowSampling
-from lit_models.sampling.guidance import LEFT_OUT, checked_guidance
-from lit_models.sampling.noise_path import NoisePath, Path
+from lit_models.sampling.guidance import LEFT_OUT, checked_guidance, guidance_at
+from lit_models.sampling.noise_path import NoisePath, Path, expand
 from lit_models.sampling.ode import Solver, check_steps
 from lit_models.sampling.shortcut import STEPS, TAUGHT, level_of, of_two_steps, random_level, random_times
 from lit_models.training.averages import averaged
@@ -48,6 +48,7 @@ class Flow(FlowSampling, LightningModule):
         solver: Of the samples: `euler`, `midpoint` or `heun`, or `ddim`, which is `euler` in the angle of the path `cosine`.
         steps: Steps of the solver by default; those of `midpoint` and `heun` evaluate the network twice.
         guidance: By default. 1 is none, 0 ignores the labels, and above 1 samples show their label more clearly and vary less.
+        guided_from: The time from which guidance above 1 acts; 0 is the whole way, on which samples vary less.
         time_mean: Mean of the normal numbers whose sigmoid is the time; below 0 training sees more noise.
         decay: Decay of the moving average of the weights.
         shortcut: Also learn longer steps, which lead in one evaluation where two steps of half their length lead
@@ -64,7 +65,8 @@ class Flow(FlowSampling, LightningModule):
         path: Path = "linear",
         solver: Solver | Literal["ddim"] = "heun",
         steps: int = 5,
-        guidance: float = 1.5,
+        guidance: float = 2.0,
+        guided_from: float = 0.3,
         channels: int = 32,
         time_mean: float = -0.4,
         decay: float = 0.999,
@@ -85,7 +87,7 @@ class Flow(FlowSampling, LightningModule):
         self.shortcut = shortcut
         if shortcut:
             level_of(steps)  # an error, if it has none
-        self.default_guidance = checked_guidance(guidance)
+        self.default_guidance, self.guided_from = checked_guidance(guidance), guided_from
         self.network: torch.nn.Module = NETWORKS[network](
             channels, image_shape=image_shape, classes=classes, levels=len(STEPS) if shortcut else 1
         )
@@ -159,8 +161,11 @@ class Flow(FlowSampling, LightningModule):
         free = torch.full_like(tokens, self.classes)
         if guidance == 0:
             return self.averaged_network(noisy, times, free)
+        strength = guidance_at(times, guidance, self.guided_from)
+        if bool((strength == 1).all()):
+            return self.averaged_network(noisy, times, tokens)
         both = self.averaged_network(noisy.repeat(2, 1, 1, 1), times.repeat(2), torch.cat([free, tokens]))
-        return torch.lerp(*both.chunk(2), guidance)
+        return torch.lerp(*both.chunk(2), expand(strength, noisy))
 
     def forward(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
         return self.denoise(noisy, times, tokens)

@@ -99,9 +99,18 @@ def test_guidance_one_is_none_and_zero_ignores_the_label(network: str) -> None:
     with torch.no_grad():
         assert not torch.allclose(found(1.0), found(0.0))
         assert torch.equal(found(0.0), found(0.0, labels.flip(0)))
-        torch.testing.assert_close(found(3.0), found(0.0) + 3 * (found(1.0) - found(0.0)), atol=1e-4, rtol=1e-4)
-        drawn = [model.sample(2, 5, torch.Generator().manual_seed(0), guidance=guidance) for guidance in (None, 1.5, 3.0)]
-    assert torch.equal(drawn[0], drawn[1]), "1.5 is the default"
+        guided = found(0.0) + 3 * (found(1.0) - found(0.0))
+        torch.testing.assert_close(found(3.0), guided, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found(0.5), found(0.0) + 0.5 * (found(1.0) - found(0.0)), atol=1e-4, rtol=1e-4)
+        model.guided_from = 0.41
+        assert torch.equal(found(3.0), found(1.0)), "it begins later"
+        assert not torch.allclose(found(0.5), found(1.0)), "less than the label's own is no guidance, and acts everywhere"
+        times[0] = 0.5
+        torch.testing.assert_close(found(3.0)[1:], found(1.0)[1:])
+        assert not torch.allclose(found(3.0)[0], found(1.0)[0])
+        model.guided_from = 0.0
+        drawn = [model.sample(2, 5, torch.Generator().manual_seed(0), guidance=guidance) for guidance in (None, 2.0, 3.0)]
+    assert torch.equal(drawn[0], drawn[1]), "2 is the default"
     assert not torch.equal(drawn[0], drawn[2])
 
 

@@ -99,7 +99,7 @@ def test_the_first_images_of_a_batch_teach_the_longer_steps_with_the_guidance_of
     with torch.no_grad():
         for weight in model.averaged_network.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
-    noisy, labels, times = torch.randn(2, 1, 28, 28), torch.tensor([3, 5]), torch.full((2,), 0.25)
+    noisy, labels, times = torch.randn(2, 1, 28, 28), torch.tensor([3, 5]), torch.full((2,), 0.5)
     guided = model.path.velocity(noisy, model.denoise(noisy, times, labels, 3.0), times)
     assert torch.equal(model.mean_velocity(labels, noisy, times, 0), guided)
     assert not torch.allclose(guided, model.path.velocity(noisy, model.denoise(noisy, times, labels, 1.0), times))
@@ -112,7 +112,7 @@ def distance_to_many_steps(prior: FlowPrior) -> float:
     noise = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     tokens = torch.zeros(1000, dtype=torch.long)
     with torch.no_grad():
-        many = integrate(lambda z, t: prior.guided(z, t, tokens, 1.0), noise, 50)
+        many = integrate(lambda z, t: prior.guided(z, t, tokens, tokens, 1.0), noise, 50)
     return float((few - prior.scale.restore(many)).square().sum(dim=1).mean().sqrt())
 
 

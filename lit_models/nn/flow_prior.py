@@ -94,15 +94,23 @@ class FlowPrior(nn.Module):
             return torch.full((len(codes),), self._no_label, device=codes.device)
         return labels.to(codes.device)
 
-    def guided(self, codes: Tensor, time: float, tokens: Tensor, guidance: float) -> Tensor:
-        r"""The velocity :math:`v(z, t) + g\, (v(z, t, y) - v(z, t))`, (N, D): g = 1 is that of the label, and g = 0 that without one."""
+    def _read(self, tokens: Tensor) -> Tensor:
+        """What the network makes of tokens, if that takes time; it takes the result in their place."""
+        return tokens
+
+    def guided(self, codes: Tensor, time: float, tokens: Tensor, free: Tensor, guidance: float) -> Tensor:
+        r"""The velocity :math:`v(z, t) + g\, (v(z, t, y) - v(z, t))`, (N, D): g = 1 is that of the label, and g = 0 that without one.
+
+        Args:
+            tokens, free: The labels y, and no labels.
+        """
         times = codes.new_full((len(codes),), time)
         if guidance == 1:
             return self.averaged_velocity(codes, times, tokens)
-        free = self.averaged_velocity(codes, times, torch.full_like(tokens, self._no_label))
+        without = self.averaged_velocity(codes, times, free)
         if guidance == 0:
-            return free
-        return torch.lerp(free, self.averaged_velocity(codes, times, tokens), guidance)
+            return without
+        return torch.lerp(without, self.averaged_velocity(codes, times, tokens), guidance)
 
     @torch.no_grad()
     def draw(
@@ -129,7 +137,8 @@ class FlowPrior(nn.Module):
     def _from_noise(self, noise: Tensor, tokens: Tensor, guidance: float, steps: int | None) -> Tensor:
         """The codes of noise (N, D), after `steps` of Heun's method."""
         with torch.no_grad():
-            codes = integrate(lambda z, t: self.guided(z, t, tokens, guidance), noise, self.steps if steps is None else steps)
+            told, free = self._read(tokens), self._read(torch.full_like(tokens, self._no_label))
+            codes = integrate(lambda z, t: self.guided(z, t, told, free, guidance), noise, self.steps if steps is None else steps)
         return self.scale.restore(codes)
 
     @torch.no_grad()
@@ -144,7 +153,7 @@ class FlowPrior(nn.Module):
         found = []
         for rows in torch.arange(len(codes)).split(250):
             part = self.scale.standardise(codes[rows].to(self.scale.mean))
-            tokens = self._tokens(None if labels is None else labels[rows], part)
+            tokens = self._read(self._tokens(None if labels is None else labels[rows], part))
             # The last column is the integral of the trace.
             start = torch.cat([part, torch.zeros_like(part[:, :1])], dim=1)
             end = integrate(partial(self._with_trace, tokens), start, steps, begin=1.0, end=0.0)

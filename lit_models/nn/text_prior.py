@@ -84,9 +84,9 @@ class TextPrior(FlowPrior):
             return torch.zeros(len(codes), self.nouns.shape[1], dtype=torch.long, device=codes.device)
         return labels.to(codes.device) if labels.ndim == 2 else self.nouns[labels.to(codes.device)]
 
-    def _with_trace(self, tokens: Tensor, state: Tensor, time: float) -> Tensor:
-        """Sentences are read before the Jacobian of each code is taken: it needs no derivative of the reading."""
-        return super()._with_trace(self.averaged_velocity.module.embed_class(tokens), state, time)
+    def _read(self, tokens: Tensor) -> Tensor:
+        """The vectors of sentences, (N, width), which are then not read anew in each step."""
+        return self.averaged_velocity.module.embed_class(tokens)
 
     def draw_told(
         self, tokens: Tensor, generator: Generator | None, temperature: float, steps: int | None = None, guidance: float | None = None
