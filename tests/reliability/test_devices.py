@@ -20,10 +20,13 @@ PAIR = ["--trainer.strategy=ddp", "--trainer.devices=2"]
 # `GlobalNoise` draws the noise of the whole batch, and each process takes its own rows, as it does with the images. Two processes then have
 # the noise of one, and any remaining difference is caused by the code.
 OWN = """
+from functools import partial
+
 import torch
 from lightning.pytorch import Callback
 
-randn, randn_like = torch.randn, torch.randn_like
+drawn = {name: getattr(torch, name) for name in ("randn", "rand")}
+like = {f"{name}_like": getattr(torch, f"{name}_like") for name in drawn}
 
 
 class GlobalNoise(Callback):
@@ -31,15 +34,17 @@ class GlobalNoise(Callback):
         rank, world = trainer.global_rank, trainer.world_size
         generator = torch.Generator().manual_seed(1000 + trainer.global_step)
 
-        def rows(*size, **options):
-            whole = randn(size[0] * world, *size[1:], generator=generator, dtype=torch.float64)
+        def rows(kind, *size, **options):
+            whole = drawn[kind](size[0] * world, *size[1:], generator=generator, dtype=torch.float64)
             return whole[rank::world].to(torch.get_default_dtype())
 
-        torch.randn = rows
-        torch.randn_like = lambda given: rows(*given.shape).to(given)
+        for kind in drawn:
+            setattr(torch, kind, partial(rows, kind))
+            setattr(torch, f"{kind}_like", lambda given, kind=kind: rows(kind, *given.shape).to(given))
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        torch.randn, torch.randn_like = randn, randn_like
+        for name, function in (drawn | like).items():
+            setattr(torch, name, function)
 
 
 class Keep(Callback):
