@@ -116,7 +116,7 @@ def test_8_a_last_batch_of_one_image_trains(lightning) -> None:
 
 
 @pytest.mark.parametrize("model", ["vae", "ae", "pca_ae", "anchored", "vqvae", "gan"])
-@pytest.mark.parametrize("limit", [1, 3, 20])
+@pytest.mark.parametrize("limit", [1, pytest.param(3, marks=pytest.mark.by_hand), pytest.param(20, marks=pytest.mark.by_hand)])
 def test_9_11_figures_and_measures_of_few_images_end_no_training(model: str, limit: int, lightning, tmp_path: Path, capsys) -> None:
     small = {"gan": ["--model.clusters=1"], "pca_ae": ["--model.latent_dim=1"]}.get(model, [])
     if model == "pca_ae" and limit == 1:
