@@ -138,7 +138,7 @@ class TextFlow(LatentSampling, LightningModule):
         """Find the edges of the levels from fixed training images, the same on all processes."""
         found = morphology(fixed_images(self.trainer, "train", IMAGES)[0])
         for name, levels, values in zip(ATTRIBUTES, LEVELS, found.T, strict=True):
-            getattr(self, f"{name}_edges").copy_(values.quantile(torch.arange(1, levels) / levels))
+            getattr(self, f"{name}_edges").copy_(values.quantile(torch.arange(1, levels).to(values) / levels))
 
     def shown(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """What images show: the class (0 if it is not known), and the levels of thickness, slant and width, (B, 4)."""

@@ -43,6 +43,12 @@ class GlobalNoise(Callback):
             setattr(torch, f"{kind}_like", lambda given, kind=kind: rows(kind, *given.shape).to(given))
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.restore()
+
+    def on_exception(self, trainer, pl_module, exception):
+        self.restore()
+
+    def restore(self):
         for name, function in (drawn | like).items():
             setattr(torch, name, function)
 
