@@ -29,6 +29,7 @@ from lit_models.sampling.temperature import checked_temperature
 from lit_models.sampling.training_codes import TrainingCodes
 from lit_models.training.batches import images_of
 from lit_models.training.captions import LEVELS, Captions, held_out
+from lit_models.training.distributed import gathered
 from lit_models.training.fixed_images import fixed_images
 from lit_models.training.logging import log_terms
 from lit_models.training.phases import forget_logged_values, phase_begins
@@ -128,8 +129,10 @@ class TextFlow(LatentSampling, LightningModule):
         with torch.no_grad():
             codes = codes_of(self, images, REPEATS)
         each = self.prior.loss(codes, tokens.repeat(REPEATS, 1))
-        prior = torch.where(counted.repeat(REPEATS), each, 0.0).sum() / (REPEATS * counted.sum()).clamp_min(1)
-        contrast = self.prior.contrast(codes[: len(images)], tokens, counted)
+        counted_of_all = gathered(counted)  # sentences are told apart from those of all processes, as in one process
+        number = REPEATS * len(counted) * counted_of_all.to(each).mean()
+        prior = torch.where(counted.repeat(REPEATS), each, 0.0).sum() / number.clamp_min(1)
+        contrast = self.prior.contrast(gathered(codes[: len(images)]), gathered(tokens), counted_of_all)
         loss = prior + self.contrast * contrast
         log_terms(self, "train", {"loss": loss, "prior": prior, "contrast": contrast}, len(images))
         return loss
