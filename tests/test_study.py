@@ -104,7 +104,7 @@ def test_a_folder_has_one_study_at_a_time(lightning, tmp_path: Path, capsys) -> 
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert lightning("study", "--config", "study_quick") == 2
     said = capsys.readouterr().err
-    assert "expected no other lightning study in study" in said
+    assert "expected no other process at work in study" in said
     assert len(said.splitlines()) == 3
     assert not (tmp_path / "study" / "controls.json").exists()
 

@@ -1,5 +1,6 @@
-"""Files that are replaced as a whole or not at all."""
+"""Files that are replaced as a whole or not at all, and folders that one process has for itself."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,18 @@ def remove_parts(folder: Path) -> None:
     """Remove the parts that killed processes have left in a folder and its subfolders."""
     for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone_in(folder: Path, remedy: str) -> Iterator[None]:
+    """Keep the other processes of this machine that ask for it out of the folder; ValueError, with the remedy, in those."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"expected no other process at work in {folder}\ngot one that is running\n{remedy}") from error
+        yield
 
 
 def _sync(path: Path) -> None:

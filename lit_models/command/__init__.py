@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "lit_models.command.predict",
     "sample": "lit_models.command.sample",
     "study": "lit_models.command.study",
+    "tune": "lit_models.command.tune",
     "judge": "lit_models.command.judge",
     "configs": "lit_models.command.configs",
     "board": "lit_models.command.board",

@@ -82,6 +82,7 @@ class Command(LightningCLI):
         parser.add_argument("--import", type=str | None, default=None, help="A module of your own, whose classes a config may then name.")
         for name in LINKED:  # the model follows the data
             parser.link_arguments("data", f"model.init_args.{name}", partial(self._linked, name), apply_on="instantiate")
+        parser.add_argument("--tune", type=dict | None, default=None, help="What lightning tune searches; fit passes over it.")
         parser.add_argument("--weights", type=str | None, default=None, help="Start a new run from the weights of this checkpoint or run.")
 
     def _linked(self, name: str, data: Any) -> Any:

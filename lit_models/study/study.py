@@ -1,14 +1,12 @@
 """Runs a study: trains and measures what is missing, then writes the page. After an interruption the same command resumes it."""
 
 import datetime
-import fcntl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from datamodules.sources import data_root
+from lit_models.checkpoints.files import alone_in
 from lit_models.study.control_rows import control_rows
 from lit_models.study.machine import machine
 from lit_models.study.on_ray import on_ray
@@ -33,7 +31,7 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None, on: st
     """
     root = str(data_root(root)[0])
     study.mkdir(parents=True, exist_ok=True)
-    with _alone_in(study):
+    with alone_in(study, "wait, take another --output, or use many machines by --on ray"):
         yardsticks = yardsticks_of(plan, study, root)
         description = about(plan, machine(), yardsticks.last, yardsticks.small, yardsticks.recipe)
         rows = control_rows(study, yardsticks.last)
@@ -50,18 +48,6 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None, on: st
         page = write_results(study, plan, yardsticks.last, description, rows)
     print(f"page     {page}\ntable    {study / 'results.csv'}\nclaims   {study / 'results.json'}", flush=True)
     return 1 if failed else 0
-
-
-@contextmanager
-def _alone_in(study: Path) -> Iterator[None]:
-    """Keep a second process out of the folder, which would train the same systems; ValueError in that process."""
-    with (study / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            remedy = "wait, take another --output, or use many machines by --on ray"
-            raise ValueError(f"expected no other lightning study in {study}\ngot one that is running\n{remedy}") from error
-        yield
 
 
 def _time_left(began: float, done: int, n: int) -> str:

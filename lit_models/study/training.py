@@ -50,14 +50,21 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None
 
 
 def fit(folder: Path, names: list[str], dataset: str, root: str, arguments: list[str]) -> None:
+    """`start` a training and wait for its end.
+
+    Raises:
+        Failed: With the last lines of the output.
+    """
+    finish(folder, start(folder, names, dataset, root, arguments))
+
+
+def start(folder: Path, names: list[str], dataset: str, root: str, arguments: list[str]) -> subprocess.Popen[bytes]:
     """`lightning fit` in a folder of its own, where it is resumed if it was interrupted. The output goes to `fit.log`.
 
     Args:
         names: Of configs, as `--config` takes them.
         dataset: A name, or the path of own images.
         root: Folder of the data sets that have a name.
-    Raises:
-        Failed: With the last lines of the output.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dataset = dataset if dataset in NAMES else str(Path(dataset).expanduser().resolve())
@@ -70,7 +77,20 @@ def fit(folder: Path, names: list[str], dataset: str, root: str, arguments: list
     environment["PYTHONPATH"] = os.pathsep.join([str(configs.SHIPPED.parent), environment.get("PYTHONPATH", "")])
     with (folder / "fit.log").open("w") as log:
         command = [sys.executable, "-m", "lit_models", "fit", *arguments]
-        code = subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False).returncode
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, env=environment)
+
+
+def finish(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a training.
+
+    Raises:
+        Failed: With the last lines of the output.
+    """
+    try:
+        code = process.wait()
+    except BaseException:  # Ctrl-C: the training has got it, too, and saves what it has
+        process.wait()
+        raise
     output = [line for line in (folder / "fit.log").read_text().splitlines() if line.strip()]
     if code and not any("--trainer.max_epochs above" in line for line in output):  # fit refuses to resume a training that is complete
         raise Failed(" | ".join(output[-3:]) or f"exit code {code}")

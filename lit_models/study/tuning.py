@@ -1,0 +1,216 @@
+r"""Searches good settings of a config: each trial trains with other values, for as many images, and is measured on validation images.
+
+The number to be made small is the mean over the spaces of features of
+
+.. math:: \log(1 + \max(0, \mathrm{KID}))
+
+with KID times 1,000 of samples by the model's own sampler, so that no space outweighs the others, and noise about 0 counts little. A trial
+that is worse than the median of the others after a third of its images is stopped. The first trial has the defaults.
+
+Reference: Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, 2019. https://arxiv.org/abs/1907.10902
+"""
+
+import csv
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from lit_models.checkpoints.files import replacing
+from lit_models.checkpoints.loading import defaults_of, imported, open_checkpoint
+from lit_models.evaluation.sample_quality import key
+from lit_models.evaluation.yardstick import Yardstick
+from lit_models.sampling.samplers import draw, samplers_of
+from lit_models.study.training import Failed, finish, run_in, start
+from lit_models.training import configs
+
+FIRST_LOOK = 3  # a trial is measured for the first time after one such part of its images
+MOST = 4  # numbers that are searched, for every family alike
+OBJECTIVE = "mean log(1 + KID)"
+
+Values = dict[str, Any]  # by the name of the option: model.lr
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: configs and options as `lightning fit` takes them, the images that a trial sees, and the space of each value."""
+
+    names: list[str]
+    options: list[str]
+    dataset: str
+    images: int
+    space: dict[str, Any]
+    defaults: Values
+    batch_size: int
+
+
+def search_of(names: list[str], options: list[str], dataset: str, images: int) -> Search:
+    """The search that the first config describes under `tune`: an interval {low, high}, or a list of choices, per option.
+
+    Raises:
+        ValueError: If the config describes none, or one that cannot be searched.
+    """
+    file = configs.find(names[0])
+    content = configs.read(file)
+    space = content.get("tune")
+    if not isinstance(space, dict) or not 0 < len(space) <= MOST:
+        found = "none" if not space else f"{len(space)}" if isinstance(space, dict) else f"{space!r}"
+        raise ValueError(
+            f"expected tune: with one to {MOST} options in {file}\ngot {found}\nsuch as tune: {{model.lr: {{low: 1.0e-3, high: 1.0e-2}}}}"
+        )
+    for name, values in space.items():
+        interval = isinstance(values, dict) and values.keys() == {"low", "high"} and 0 < values["low"] < values["high"]
+        if not interval and not (isinstance(values, list) and len(values) > 1):
+            raise ValueError(f"expected {{low, high}} above 0 or a list of choices for {name} under tune: in {file}\ngot {values!r}")
+    defaults = {name: _default(name, content) for name in space}
+    return Search(names, options, dataset, images, space, defaults, _default("data.batch_size", content))
+
+
+def _default(name: str, content: dict[str, Any]) -> Any:
+    """The value of an option without tuning: that of the config, of the shared config, or of the signature."""
+    part, _, argument = name.partition(".")
+    described = [each.get(part, {}) for each in (content, configs.read(configs.BASE))]
+    for each in described:
+        if argument in each.get("init_args", {}):
+            return each["init_args"][argument]
+    path = next((each["class_path"] for each in described if "class_path" in each), None)
+    defaults = defaults_of(imported(path)) if path else {}
+    if argument not in defaults:
+        raise ValueError(f"expected an option of model or data under tune:\ngot {name}\n{configs.did_you_mean(argument, defaults)}")
+    return defaults[argument]
+
+
+def tune(search: Search, trials: int, folder: Path, yardstick: Yardstick, root: str, storage: str | None = None) -> Values:
+    """Search until the storage has `trials` trials that have ended; returns the best values. A search in the folder is gone on with.
+
+    Args:
+        storage: The address of a database that several machines share; None is a file in `folder`.
+    Raises:
+        ValueError: If Optuna is not installed.
+    """
+    optuna = _optuna()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    states = optuna.trial.TrialState
+    address = storage or f"sqlite:///{(folder / 'trials.db').resolve()}"
+    again = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=3) if storage else None  # of a machine that was lost
+    kept = optuna.storages.RDBStorage(address, heartbeat_interval=60 if storage else None, heartbeat_stale_trial_callback=again)
+    study = optuna.create_study(
+        storage=kept, study_name=_name(search, yardstick), load_if_exists=True, direction="minimize",
+        sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=4), pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+    )  # fmt: skip
+    if not study.trials:
+        study.enqueue_trial(search.defaults)
+    if storage is None:  # this process is alone: what seems to run has been cut
+        for cut in study.get_trials(states=[states.RUNNING]):
+            study.tell(cut.number, state=states.FAIL)
+            study.enqueue_trial(cut.params)
+    done = (states.COMPLETE, states.PRUNED)
+
+    def run_trial(trial: Any) -> float:
+        values = {name: _suggest(trial, name, within) for name, within in search.space.items()}
+
+        def report(step: int, value: float) -> None:
+            trial.report(value, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        found = _objective(search, values, folder, yardstick, root, report)
+        _log_to_tensorboard(folder, trial.number, values, found)
+        return found
+
+    def after(study: Any, trial: Any) -> None:
+        write_table(folder, study)
+        value = "failed" if trial.state == states.FAIL else "stopped early" if trial.state == states.PRUNED else f"{trial.value:.3f}"
+        print(f"trial {trial.number}: {value} with {in_words(trial.params)}", flush=True)
+
+    study.optimize(run_trial, callbacks=[after, optuna.study.MaxTrialsCallback(trials, states=done)], catch=(Failed,))
+    write_table(folder, study)
+    if not study.get_trials(states=[states.COMPLETE]):
+        raise ValueError(f"expected a trial that ends with a measure\ngot none of {len(study.trials)}\nsee fit.log in {folder / 'trials'}")
+    return dict(study.best_params)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ValueError("lightning tune expected Optuna\ngot none\npip install 'lit-generative[tune]'") from error
+    return optuna
+
+
+def _name(search: Search, yardstick: Yardstick) -> str:
+    """One per search, so that a storage can have many."""
+    described = json.dumps([search.names, search.options, search.dataset, search.images, search.space, yardstick.sha256], sort_keys=True)
+    return f"{'+'.join(Path(name).stem for name in search.names)} {hashlib.sha256(described.encode()).hexdigest()[:12]}"
+
+
+def _suggest(trial: Any, name: str, within: Any) -> Any:
+    if isinstance(within, list):
+        return trial.suggest_categorical(name, within)
+    return trial.suggest_float(name, within["low"], within["high"], log=True)
+
+
+def _objective(
+    search: Search, values: Values, folder: Path, yardstick: Yardstick, root: str, report: Callable[[int, float], None]
+) -> float:
+    """Train with these values, and measure on the way and at the end. A training that was cut is resumed."""
+    words = [f"--{name}={value}" for name, value in values.items()]
+    trial = folder / "trials" / hashlib.sha256(" ".join(words).encode()).hexdigest()[:12]
+    trial.mkdir(parents=True, exist_ok=True)
+    overlay = trial / "tune_overlay.yaml"
+    first, steps = search.images // FIRST_LOOK, search.images // values.get("data.batch_size", search.batch_size)
+    overlay.write_text(yaml.safe_dump(_overlay(first, steps)))
+    process = start(trial, [*search.names, str(overlay.resolve())], search.dataset, root, [*search.options, *words])
+    try:
+        while not (looks := list(trial.glob(f"logs/*/*/version_*/snapshots/images_{first:08d}.ckpt"))) and process.poll() is None:
+            time.sleep(0.2)
+        if looks:
+            report(first, quality(looks[0], yardstick))  # while the training goes on
+    except BaseException:
+        process.terminate()  # it ends its batch and saves
+        process.wait()
+        raise
+    finish(trial, process)
+    run = run_in(trial)
+    assert run is not None
+    return quality(run / "checkpoints" / "last.ckpt", yardstick)
+
+
+def _overlay(first: int, steps: int) -> dict[str, Any]:
+    """A training of a number of steps without validations, which would cost time and draw figures."""
+    snapshots = {"class_path": "callbacks.Snapshots", "init_args": {"at_images": [first]}}
+    trainer = {"callbacks+": [snapshots], "max_steps": steps, "max_epochs": -1, "limit_val_batches": 0, "enable_progress_bar": False}
+    return {"trainer": trainer, "checkpoint": {"monitor": None}}
+
+
+def quality(checkpoint: Path, yardstick: Yardstick) -> float:
+    """The number that is to be made small, of samples by the model's own sampler; NaN if KID has no value."""
+    model, _ = open_checkpoint(checkpoint)
+    found = yardstick.distances(*draw(model, yardstick.n, next(iter(samplers_of(model)))))
+    return sum(math.log1p(max(found[key("kid", space)], 0.0)) for space in yardstick.spaces.widths) / len(yardstick.spaces.widths)
+
+
+def write_table(folder: Path, study: Any) -> None:
+    """`trials.csv`: one line per trial, the best one first."""
+    ended = sorted(study.trials, key=lambda trial: math.inf if trial.value is None else trial.value)
+    names = list(dict.fromkeys(name for trial in ended for name in trial.params))
+    with replacing(folder / "trials.csv") as part, part.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["trial", "state", OBJECTIVE, *names])
+        writer.writerows([each.number, each.state.name.lower(), each.value, *map(each.params.get, names)] for each in ended)
+
+
+def _log_to_tensorboard(folder: Path, number: int, values: Values, found: float) -> None:
+    with SummaryWriter(str(folder / "tensorboard" / f"trial_{number:03d}")) as writer:
+        writer.add_hparams(values, {OBJECTIVE: found}, run_name=".")
+
+
+def in_words(values: Values) -> str:
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
