@@ -77,6 +77,7 @@ HOSTILE: dict[str, Callable[[dict[str, object]], bytes]] = {
     "a shell script": lambda good: b"#!/bin/sh\ntouch executed\n",
     "TorchScript": lambda good: archive({"constants.pkl": pickle.dumps(Evil(), protocol=2), "data.pkl": b"", "version": b"3"}),
 }
+SHORT = [f"--data.dataset={DATASET}", "--data.epoch_images=null", "--trainer.max_epochs=1"]
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "fit": lambda file: ["fit", "--config=ae", f"--ckpt_path={file}", f"--data.dataset={DATASET}", "--trainer.max_epochs=9"],
     "fit --weights": lambda file: [
