@@ -80,14 +80,7 @@ HOSTILE: dict[str, Callable[[dict[str, object]], bytes]] = {
 SHORT = [f"--data.dataset={DATASET}", "--data.epoch_images=null", "--trainer.max_epochs=1"]
 COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "fit": lambda file: ["fit", "--config=ae", f"--ckpt_path={file}", f"--data.dataset={DATASET}", "--trainer.max_epochs=9"],
-    "fit --weights": lambda file: [
-        "fit",
-        "--config=ae",
-        f"--weights={file}",
-        f"--data.dataset={DATASET}",
-        "--data.epoch_images=null",
-        "--trainer.max_epochs=1",
-    ],
+    "fit --weights": lambda file: ["fit", "--config=ae", f"--weights={file}", *SHORT],
     "validate": lambda file: ["validate", "--config=ae", f"--ckpt_path={file}", f"--data.dataset={DATASET}"],
     "test": lambda file: ["test", file],
     "predict": lambda file: ["predict", file],
