@@ -106,5 +106,18 @@ def test_a_search_that_is_killed_goes_on_with_the_trial_that_was_cut(lightning, 
     assert OBJECTIVE in events.Tags()["scalars"]
 
     before = sorted((tmp_path / "tuning/ae/trials").rglob("*.ckpt"))
+    table = (tmp_path / "tuning/ae/trials.csv").read_text()
     assert lightning(*words, "--trials", "2") == 0
     assert sorted((tmp_path / "tuning/ae/trials").rglob("*.ckpt")) == before, "nothing is trained anew"
+    assert (tmp_path / "tuning/ae/trials.csv").read_text() == table, "no trial is added"
+    assert lightning(*words, "--trials", "3") == 0
+    assert len(list((tmp_path / "tuning/ae/trials").iterdir())) == 3, "a search that goes on draws values that it has not had"
+
+
+@pytest.mark.reliability
+def test_later_configs_are_overlays_as_those_of_fit(lightning, tmp_path: Path) -> None:
+    (tmp_path / "wide.yaml").write_text("model: {init_args: {latent_dim: 5}}\ntrainer: {log_every_n_steps: 1}\n")
+    (tmp_path / "mine.yaml").write_text("model: {class_path: lit_models.ae.AE}\ntune: {data.batch_size: [64, 128]}\n")
+    assert lightning("tune", "--config", "mine.yaml", "--config", "wide.yaml", *SMALL, "--trials", "1") == 0
+    (run,) = tmp_path.glob("tuning/mine+wide/trials/*/logs/*/*/version_0/config.yaml")
+    assert yaml.safe_load(run.read_text())["model"]["init_args"]["latent_dim"] == 5

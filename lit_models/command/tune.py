@@ -9,7 +9,7 @@ from lit_models.training import configs
 
 def run(command: str, arguments: list[str]) -> int:
     options = Parser(prog="lightning tune", description="Search good settings of a config; --model.X and --trainer.X hold for all trials.")
-    options.add_argument("--config", "-c", nargs="+", required=True, help="configs as for fit; the first one has the key tune:")
+    options.add_argument("--config", "-c", action="append", required=True, help="as for fit; the first one has the key tune:")
     options.add_argument("--trials", type=whole(1), default=16, metavar="N", help="number of trials, those of earlier calls included (16)")
     options.add_argument("--images", type=whole(1000), default=110_000, metavar="N", help="that a trial sees (110000: two epochs)")
     options.add_argument("--samples", type=whole(100), default=2000, metavar="N", help="that a trial is measured by (2000)")

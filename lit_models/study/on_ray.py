@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
+from lit_models.study.extras import extra_package
 from lit_models.study.plan import Plan
 from lit_models.study.tasks import Done, Task, carry_out, is_done, keep_error
 from lit_models.study.training import folder_of
@@ -35,7 +35,7 @@ def on_ray(tasks: list[Task], study: Path, plan: Plan, yardsticks: Yardsticks, r
     Raises:
         ValueError: If Ray is not installed, or if the cluster can never give a task what it needs.
     """
-    ray = _ray()
+    ray = extra_package("ray", "cluster", wanted_by="--on ray")
     own = address is None and not os.environ.get("RAY_ADDRESS")
     ray.init("local" if own else address, log_to_driver=False, logging_level="ERROR", **({"include_dashboard": False} if own else {}))
     try:
@@ -54,22 +54,12 @@ def on_ray(tasks: list[Task], study: Path, plan: Plan, yardsticks: Yardsticks, r
                 yield keep_error(task, study, f"{type(problem).__name__}: {str(problem).strip().splitlines()[0]}", str(problem))
                 continue
             (folder_of(study, *task) / "error.txt").unlink(missing_ok=True)  # of an earlier attempt
-            for name, content in files.items():
-                (study / name).parent.mkdir(parents=True, exist_ok=True)
-                (study / name).write_bytes(content)
+            _write(files, study)
             if not done.failed and not is_done(study, task, plan, yardsticks.last):
                 done = keep_error(task, study, "expected measures by the yardstick of this study, got those of another one on the worker")
             yield done
     finally:
         ray.shutdown()
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ValueError("--on ray expected Ray\ngot none\npip install 'lit-generative[cluster]'") from error
-    return ray
 
 
 def check_resources(have: dict[str, float], plan: Plan) -> None:
@@ -82,25 +72,30 @@ def check_resources(have: dict[str, float], plan: Plan) -> None:
 
 def _on_worker(task: Task, shared: bytes, given: Files) -> tuple[Done, Files]:
     """Carry out a task in a folder of its own; returns all files that the study keeps of it."""
-    plan, judge, root = pickle.loads(shared)  # from the process that has started this one
+    plan, root, yardsticks = _opened(shared)
     torch.set_num_threads(plan.cpus_per_task)
     os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # of the training, which is a process of its own
     with TemporaryDirectory(prefix="study_") as folder:
         study = Path(folder)
-        for name, content in given.items():
-            (study / name).parent.mkdir(parents=True, exist_ok=True)
-            (study / name).write_bytes(content)
-        done = carry_out(task, study, plan, _yardsticks(pickle.dumps(plan), judge, root), root)
+        _write(given, study)
+        done = carry_out(task, study, plan, yardsticks, root)
         return done, _files(study, study)
 
 
 @cache
-def _yardsticks(plan: bytes, judge: bytes | None, root: str) -> Yardsticks:
-    """The same for all tasks of a worker process: real images are read and their features computed once."""
+def _opened(shared: bytes) -> tuple[Plan, str, Yardsticks]:
+    """Plan, root and yardsticks, the same for all tasks of a worker process: features of real images are computed once."""
+    plan, judge, root = pickle.loads(shared)  # from the process that has started this one
     with TemporaryDirectory() as folder:
         if judge is not None:
             judge_file(Path(folder)).write_bytes(judge)
-        return yardsticks_of(pickle.loads(plan), Path(folder), root)
+        return plan, root, yardsticks_of(plan, Path(folder), root)
+
+
+def _write(files: Files, study: Path) -> None:
+    for name, content in files.items():
+        (study / name).parent.mkdir(parents=True, exist_ok=True)
+        (study / name).write_bytes(content)
 
 
 def _files(study: Path, folder: Path) -> Files:

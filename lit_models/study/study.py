@@ -15,8 +15,6 @@ from lit_models.study.results import about, write_results
 from lit_models.study.tasks import Task, here, is_done
 from lit_models.study.yardsticks import yardsticks_of
 
-ENGINES = ("local", "ray")
-
 
 def run_study(plan: Plan, study: Path, only: list[str], root: str | None, on: str = "local", address: str | None = None) -> int:
     """Run a study in a folder. The page is written after each system, and at the end.
@@ -30,7 +28,6 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None, on: st
         1 if a system failed, else 0.
     """
     root = str(data_root(root)[0])
-    study.mkdir(parents=True, exist_ok=True)
     with alone_in(study, "wait, take another --output, or use many machines by --on ray"):
         yardsticks = yardsticks_of(plan, study, root)
         description = about(plan, machine(), yardsticks.last, yardsticks.small, yardsticks.recipe)

@@ -28,6 +28,7 @@ from lit_models.checkpoints.loading import defaults_of, imported, open_checkpoin
 from lit_models.evaluation.sample_quality import key
 from lit_models.evaluation.yardstick import Yardstick
 from lit_models.sampling.samplers import draw, samplers_of
+from lit_models.study.extras import extra_package
 from lit_models.study.training import Failed, finish, run_in, start
 from lit_models.training import configs
 
@@ -95,7 +96,7 @@ def tune(search: Search, trials: int, folder: Path, yardstick: Yardstick, root: 
     Raises:
         ValueError: If Optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = extra_package("optuna", "tune", wanted_by="lightning tune")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     states = optuna.trial.TrialState
     address = storage or f"sqlite:///{(folder / 'trials.db').resolve()}"
@@ -103,8 +104,9 @@ def tune(search: Search, trials: int, folder: Path, yardstick: Yardstick, root: 
     kept = optuna.storages.RDBStorage(address, heartbeat_interval=60 if storage else None, heartbeat_stale_trial_callback=again)
     study = optuna.create_study(
         storage=kept, study_name=_name(search, yardstick), load_if_exists=True, direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=4), pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
     )  # fmt: skip
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=4)  # one that goes on draws other values
     if not study.trials:
         study.enqueue_trial(search.defaults)
     if storage is None:  # this process is alone: what seems to run has been cut
@@ -130,19 +132,12 @@ def tune(search: Search, trials: int, folder: Path, yardstick: Yardstick, root: 
         value = "failed" if trial.state == states.FAIL else "stopped early" if trial.state == states.PRUNED else f"{trial.value:.3f}"
         print(f"trial {trial.number}: {value} with {in_words(trial.params)}", flush=True)
 
-    study.optimize(run_trial, callbacks=[after, optuna.study.MaxTrialsCallback(trials, states=done)], catch=(Failed,))
+    if len(study.get_trials(states=done)) < trials:
+        study.optimize(run_trial, callbacks=[after, optuna.study.MaxTrialsCallback(trials, states=done)], catch=(Failed,))
     write_table(folder, study)
     if not study.get_trials(states=[states.COMPLETE]):
         raise ValueError(f"expected a trial that ends with a measure\ngot none of {len(study.trials)}\nsee fit.log in {folder / 'trials'}")
     return dict(study.best_params)
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise ValueError("lightning tune expected Optuna\ngot none\npip install 'lit-generative[tune]'") from error
-    return optuna
 
 
 def _name(search: Search, yardstick: Yardstick) -> str:
