@@ -1,5 +1,6 @@
 """Figures and measures of a model while it learns, and the callbacks that make a run repeatable; each asks for verbs, never for a class."""
 
+from callbacks.count_flops import CountFlops
 from callbacks.figures import (
     Centroids,
     CodebookUsage,
@@ -33,6 +34,7 @@ __all__ = [
     "Centroids",
     "CodebookUsage",
     "Completions",
+    "CountFlops",
     "Figure",
     "FromNoise",
     "FromWords",

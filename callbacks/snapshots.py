@@ -1,6 +1,7 @@
 """Saves a model at fixed numbers of images, with the time that training has taken until then."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ class Snapshots(Callback):
     """Saves `snapshots/images_N.ckpt` in the run's folder after the batch in which the number of images seen reaches N, for each N.
 
     Every checkpoint gets `trained`: the images seen, and the seconds spent in training batches. The seconds leave out validation, figures,
-    metrics, saving and start-up, and batches that were lost when a run stopped between two checkpoints.
+    metrics, saving and start-up, and batches that were lost when a run stopped between two checkpoints. They are noted for no N, too.
     """
 
-    def __init__(self, at_images: list[int]) -> None:
-        if not at_images or min(at_images) < 1:
+    def __init__(self, at_images: Sequence[int] = ()) -> None:
+        if min(at_images, default=1) < 1:
             raise ValueError(f"at_images expected numbers of images of at least 1, got {at_images}")
         self.at_images = sorted(at_images)
         self.images, self.seconds, self._began = 0, 0.0, 0.0

@@ -93,4 +93,4 @@ def test_snapshots_are_taken_at_their_images_and_count_on_after_a_resume(tmp_pat
     seconds = [trained["seconds"] for trained in found.values()]
     assert 0 < seconds[0] < seconds[1] < seconds[2]
     with pytest.raises(ValueError, match="at_images expected numbers of images of at least 1"):
-        Snapshots([])
+        Snapshots([0])

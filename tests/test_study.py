@@ -23,7 +23,7 @@ from lit_models.command.arguments import seeds
 from lit_models.study.columns import COLUMNS, columns_of
 from lit_models.study.measuring import data_of_run, is_measured, measures_of
 from lit_models.study.on_ray import check_resources, on_ray
-from lit_models.study.plan import System, read_plan
+from lit_models.study.plan import Plan, System, read_plan
 from lit_models.training import configs
 
 HALF_A_THRESHOLD = {"what": "a", "value": "b", "to": 1}
@@ -159,12 +159,15 @@ def test_the_columns_are_those_of_the_spaces_that_a_study_has() -> None:
 
 
 def test_measures_by_another_yardstick_are_made_again(tmp_path: Path) -> None:
+    """As are those of other settings. Those of the same are kept, also if the training is gone: the measures alone travel."""
     system, yardstick = System("ae", "AE", ["ae"]), SimpleNamespace(sha256="new")
+    plan = Plan({"ae": system}, [])
     file = measures_of(tmp_path, system, 0)
     file.parent.mkdir()
-    for content, expected in (({"yardstick": "new"}, True), ({"yardstick": "old"}, False), ({}, False)):
+    same = {"yardstick": "new", "settings": ["ae", "mnist", "6.0"]}
+    for content, expected in ((same, True), (same | {"yardstick": "old"}, False), (same | {"settings": ["ae"]}, False), ({}, False)):
         file.write_text(json.dumps(content))
-        assert is_measured(tmp_path, system, 0, yardstick) == expected
+        assert is_measured(tmp_path, system, 0, plan, yardstick) == expected
 
 
 def cut_after_an_epoch(*words: str, cwd: Path) -> None:
@@ -208,7 +211,8 @@ def test_a_study_is_cut_resumes_and_outlives_a_model_that_fails(lightning, tmp_p
     assert 0 < rows["ae"]["values"]["mse"]["mean"] < 0.2
     assert "recognisable" not in rows["ae"]["values"]
     cell = rows["ae"]["values"]["kid_untrained"]
-    assert cell["interval"] > 0
+    assert cell["low"] < cell["mean"] < cell["high"]
+    assert rows["ae"]["values"]["teraflops"]["mean"] > 0
     own = [row for row in results["rows"] if row["system"] == "ae"]
     assert [row["sampler"] for row in own][:2] == ["gmm", "gmm, temperature 0.7"]
     assert own[0]["values"]["kid_untrained"]["mean"] != own[1]["values"]["kid_untrained"]["mean"]
@@ -225,9 +229,7 @@ def test_a_study_is_cut_resumes_and_outlives_a_model_that_fails(lightning, tmp_p
     assert {picture["kind"] for picture in results["pictures"]} >= {"samples", "reconstructions", "centroids", "latents"}
     with (tmp_path / "study" / "results.csv").open(newline="") as stream:
         table = list(csv.DictReader(stream))
-    assert {"system", "sampler", "mse", "kid_untrained_interval", *(column.key for column in columns_of(["untrained"], False))} <= set(
-        table[0]
-    )
+    assert {"system", "sampler", "mse", "kid_untrained_low", *(column.key for column in columns_of(["untrained"], False))} <= set(table[0])
     assert "broken &lt;model&gt;" in (tmp_path / "study" / "index.html").read_text()
     assert lightning("study", "--config", "plan.yaml", "--only", "vae") == 2
     assert "--only expected systems of the study: ae, broken" in capsys.readouterr().err

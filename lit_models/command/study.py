@@ -12,7 +12,9 @@ def run(command: str, arguments: list[str]) -> int:
     options = Parser(prog="lightning study", description="Train models alike, measure them alike, write one page.")
     options.add_argument("--config", "-c", default="study", help="systems, budget and claims; default configs/study.yaml")
     options.add_argument("--output", type=Path, default=Path("study"), help="folder of runs and the page; a study in it is resumed")
-    options.add_argument("--only", nargs="+", default=[], metavar="SYSTEM", help="only these")
+    options.add_argument(
+        "--only", nargs="+", default=[], metavar="SYSTEM", help="only these, with their variants of other lengths and widths"
+    )
     options.add_argument(
         "--seeds", type=seeds, metavar="0-9", help="of the weights, for every system: 3, 0-9 or 0,2,5; default those of the plan"
     )
@@ -26,14 +28,13 @@ def run(command: str, arguments: list[str]) -> int:
 
     with explained():
         plan = read_plan(configs.find(given.config))
+        plan = (plan.with_seeds(given.seeds) if given.seeds else plan).with_variants()
         for name in given.only:
             if name not in plan.systems:
                 remedy = did_you_mean(name, plan.systems)
                 raise UserError(f"--only expected systems of the study: {', '.join(plan.systems)}", f"got {name}", remedy)
         if given.address and given.on != "ray":
             raise UserError("--address expected --on ray", f"got --on {given.on}", "--address is that of a Ray cluster")
-        if given.seeds:
-            plan = plan.with_seeds(given.seeds)
         from lit_models.command.silence import silence
         from lit_models.study.study import run_study
 

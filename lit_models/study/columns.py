@@ -16,7 +16,7 @@ SPACE_HELP = {
 class Column(NamedTuple):
     """A column of the table: `better` is "higher", "lower" or None if neither is better; `digits` is its number of decimals.
 
-    `error` is the measure that holds its standard error, and `space` the space of features that a data set needs for it.
+    `error` is the measure that holds its standard error in rows of controls, and `space` the space of features that it needs.
     """
 
     key: str
@@ -49,7 +49,7 @@ def _in_spaces(measure: str, title: str, group: str, better: str | None, digits:
 
 
 FID = "Fréchet distance to real images; it depends on the number of images, so read it next to that of real ones"
-KID = "kernel distance to real images, ± 1.96 standard errors; 0 is expected for real images, and its estimate may be below 0"
+KID = "kernel distance to real images; 0 is expected for real images, and its estimate may be below 0"
 COVERAGE = "share of real images with a sample in their neighbourhood, k = 5"
 DENSITY = "number of real neighbourhoods (k = 5) that contain a sample, divided by k"
 OTHERS = ("second", "untrained")
@@ -91,6 +91,8 @@ COLUMNS = [
     Column("sigma50_centroids", "sigma50 (centroids)", "noise", "spreads", None, 2, "noise at which half of the decodes keep the class"),
     Column("sigma50_codes", "sigma50 (codes)", "noise", "spreads", None, 2, "the same at the codes of test images"),
     Column("seconds", "training", "cost", "s", "lower", 0, "seconds in training batches, without validation, up to the model that is kept"),
+    Column("teraflops", "training", "cost", "TFLOP", "lower", 1,
+           "floating-point operations of matrix products, convolutions and attention in training, backward and penalties included"),
     Column("sample_seconds", "1,000 samples", "cost", "s", "lower", 2, "seconds that 1,000 samples take"),
     Column("parameters", "parameters", "cost", "", None, 0, "number of parameters of the whole model"),
     Column("decoder_parameters", "decoder", "cost", "", None, 0, "number of parameters of the network that makes images from codes"),

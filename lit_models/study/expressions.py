@@ -13,34 +13,26 @@ An expression is one term, or two terms joined by ` - ` or ` / `. A term is
 A distance without the name of a space is evaluated in every space of the study: `ae.kid` is `ae.kid`, `ae.kid_second` and
 `ae.kid_untrained`. The coverage that `best` asks for is that of the first space.
 
-The value of a term is the mean over seeds. Its interval goes from the least seed to the greatest. It is 1.96 standard errors wider on each
-side for the share of n images and for kernel distances. The interval of two joined terms is the widest that the ends of their intervals
-give.
+The value of a term is the mean over seeds, and its interval that of `lit_models.study.intervals`. Patterns leave out the variants of a
+system, which have names of their own.
 """
 
 import fnmatch
-import math
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from lit_models.evaluation.sample_quality import FIRST, key
+from lit_models.study.columns import SPACES
+from lit_models.study.intervals import Estimate, Interval, error_of_share, estimate
 
 SHARES = {
-    *("recognisable", "control", "precision", "cas", "reconstruction_recognisable", "reconstruction_kept", "kept", "probe", "knn", "next"),
-    "noise_probe",
+    *("recognisable", "recognisable_gap", "control", "precision", "recall", "cas", "reconstruction_recognisable", "reconstruction_kept"),
+    *("kept", "probe", "knn", "next", "noise_probe", *(key("coverage", space) for space in SPACES)),
 }
 CURVE_IMAGES = 1000  # images per point of a curve over sigma
 LEAST_COVERAGE = 0.5  # of a row that is the best in anything
 DISTANCE = re.compile(r"\.(kid|fid|density|coverage)(?![\w.])")  # without the name of a space
-
-
-class Interval(NamedTuple):
-    """A value with its lower and upper bound."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Unknown(Exception):
@@ -53,10 +45,11 @@ class Measures:
     Args:
         samples: Number of samples behind each share.
         spaces: The spaces of features of the study, the first one first.
+        variants: Names of systems that no pattern fits.
     """
 
-    def __init__(self, found: list[dict[str, Any]], samples: int, spaces: Sequence[str] = (FIRST,)) -> None:
-        self.samples, self.spaces = samples, tuple(spaces)
+    def __init__(self, found: list[dict[str, Any]], samples: int, spaces: Sequence[str] = (FIRST,), variants: Collection[str] = ()) -> None:
+        self.samples, self.spaces, self.variants = samples, tuple(spaces), variants
         self.of: dict[str, list[dict[str, Any]]] = {}
         for each in found:
             self.of.setdefault(each["system"], []).append(each)
@@ -71,15 +64,15 @@ class Measures:
         """The value of an expression and its interval, keys as they are; raises Unknown if a term has no value."""
         match = re.fullmatch(r"(.+?) ([-/]) (.+)", expression)
         if match is None:
-            return self._term(expression)
+            return self._term(expression).interval()
         first, second = self._term(match[1]), self._term(match[3])
         if match[2] == "-":
-            return Interval(first.value - second.value, first.low - second.high, first.high - second.low)
-        if second.low <= 0:
+            return Estimate(first.value - second.value, first.draws - second.draws).interval()
+        if second.interval().low <= 0:
             raise Unknown(f"{match[3]} is not above 0")
-        return Interval(first.value / second.value, first.low / second.high, first.high / second.low)
+        return Estimate(first.value / second.value, first.draws / second.draws).interval()
 
-    def _term(self, term: str) -> Interval:
+    def _term(self, term: str) -> Estimate:
         extreme = re.fullmatch(r"(least|most|best)\((.+)\)", term)
         if extreme:
             return self._extreme(extreme[1], extreme[2])
@@ -93,16 +86,9 @@ class Measures:
         found = [value for value in values(name) if value is not None]
         if len(found) < len(self._system(system)):
             raise Unknown(f"{term} has no value")
-        value, errors = sum(found) / len(found), [0.0] * len(found)
-        images = CURVE_IMAGES if at else self.samples
-        if name in SHARES and images:
-            errors = [math.sqrt(max(0.0, value * (1 - value)) / images)] * len(found)
-        if name.startswith("kid"):
-            errors = [error or 0.0 for error in values(name.replace("kid", "kid_error", 1))]
-        ends = [(each - 1.96 * error, each + 1.96 * error) for each, error in zip(found, errors, strict=True)]
-        return Interval(value, min(low for low, _ in ends), max(high for _, high in ends))
+        return estimate(found, errors_of(name, found, values(error_name(name)), CURVE_IMAGES if at else self.samples), system, term)
 
-    def _extreme(self, operator: str, given: str) -> Interval:
+    def _extreme(self, operator: str, given: str) -> Estimate:
         patterns = [each.strip() for each in re.split(r",(?=\s*!?[\w*]+:)", given)]  # the name of a sampler may contain a comma
         left_out = {name for each in patterns if each.startswith("!") for name in self._fitting(each[1:])}
         names = [name for each in patterns if not each.startswith("!") for name in self._fitting(each) if name not in left_out]
@@ -112,7 +98,7 @@ class Measures:
             raise Unknown(f"nothing fits {given}" + (f" and has a coverage of at least {LEAST_COVERAGE}" if operator == "best" else ""))
         found = [self._term(name) for name in names]
         least = operator == "least" or (operator == "best" and names[0].rpartition(".")[2].startswith(("kid", "fid")))
-        return min(found) if least else max(found)
+        return (min if least else max)(found, key=lambda each: each.value)
 
     def _covers(self, row: str) -> bool:
         try:
@@ -131,10 +117,23 @@ class Measures:
         rows = [
             f"{system}:{sampler}"
             for system, seeds in self.of.items()
+            if system not in self.variants
             for sampler in seeds[0]["samplers"]
             if all(each["samplers"].get(sampler, {}).get(name) is not None for each in seeds)
         ]
         return [f"{row}.{name}" for row in rows if fnmatch.fnmatch(row, subject)]
+
+
+def error_name(name: str) -> str:
+    """The name of the standard error of a kernel distance; other measures have none under this name."""
+    return name.replace("kid", "kid_error", 1)
+
+
+def errors_of(name: str, values: Sequence[float], errors: Sequence[float | None], images: int) -> list[float]:
+    """The standard error of each value: of a share of images, of a kernel distance, else 0."""
+    if name in SHARES and images:
+        return [error_of_share(value, images) for value in values]
+    return [error or 0.0 for error in errors] if name.startswith("kid") else [0.0] * len(values)
 
 
 def _in_space(expression: str, space: str) -> str:
@@ -162,4 +161,5 @@ def flat(found: dict[str, Any]) -> dict[str, Any]:
     main: dict[str, Any] = next(iter(found["samplers"].values()), {})
     sigmas = {f"sigma50_{place}": curves["sigma50"] for place, curves in found["responses"].items()}
     train = {"seconds": found["trained"]["seconds"], "images": found["trained"]["images"], "parameters": found["parameters"]}
+    train |= {"teraflops": found["flops"] / 1e12} if "flops" in found else {}
     return found["last_scalars"] | main | found["codes"] | sigmas | train | {"decoder_parameters": found["decoder_parameters"]}

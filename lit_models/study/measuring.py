@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from torch import Tensor
 
 from lit_models.checkpoints.files import replacing
 from lit_models.checkpoints.loading import imported, open_checkpoint
@@ -29,7 +30,7 @@ from lit_models.study.columns import SPACES
 from lit_models.study.machine import machine
 from lit_models.study.pictures import keep_figures, save_grid
 from lit_models.study.plan import Plan, System
-from lit_models.study.training import folder_of, run_in
+from lit_models.study.training import folder_of, run_in, settings_of
 
 STAGE_MEASURES = {
     *("recognisable", "recognisable_gap", "control", "balance", "spread", "sharpness", "recall"),
@@ -51,23 +52,26 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
     final = best if best.is_file() else best.with_name("last.ckpt")
     model, saved = open_checkpoint(final)
     images, labels = data_of_run(saved, root).images("test")
-    draws = plan.draws if seed == plan.seeds_of(system)[0] and is_binary(images) else 0
+    whole = system.variant_of is None  # of a variant only the samples are measured
+    first = whole and seed == plan.seeds_of(system)[0]
+    draws = plan.draws if first and is_binary(images) else 0
     found: dict[str, Any] = {
         "system": system.name,
         "seed": seed,
+        "settings": settings_of(system, plan),
         "yardstick": yardstick.sha256,
         "machine": machine(),  # that has measured it, and as a rule trained it
         "trained": saved["trained"],  # up to the model that is kept
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "decoder_parameters": _decoder_parameters(model),
-        "codes": measure_codes(model, images, labels, draws) | measure_reconstructions(model, yardstick) | measure_noise(model, yardstick),
+        "codes": _codes(model, images, labels, draws, yardstick) if whole else {},
         **_by_sampler(study, model, system, seed, plan, yardstick),
-        "knob": measure_temperatures(model, system, plan, small) if seed == plan.seeds_of(system)[0] else [],
-        "responses": measure_responses(model, yardstick),
-        "stages": [measure_stage(file, system, small) for file in (*sorted((run / "snapshots").glob("images_*.ckpt")), final)],
+        "knob": measure_temperatures(model, system, plan, small) if first else [],
+        "responses": measure_responses(model, yardstick) if whole else {},
+        "stages": [measure_stage(file, system, small) for file in _stages(run, final)] if whole else [],
         "last_scalars": _last_scalars(run),
     }
-    if seed == plan.seeds_of(system)[0]:
+    if first:
         keep_figures(study, run, system)
     write_json(measures_of(study, system, seed), found)
     shutil.rmtree(run / "snapshots", ignore_errors=True)
@@ -92,14 +96,24 @@ def data_of_run(saved: dict[str, Any], root: str) -> Any:
     return data
 
 
+def _stages(run: Path, final: Path) -> list[Path]:
+    return [*sorted((run / "snapshots").glob("images_*.ckpt")), final]
+
+
+def _codes(model: LightningModule, images: Tensor, labels: Tensor | None, draws: int, yardstick: Yardstick) -> dict[str, Any]:
+    """What is measured without samples."""
+    return measure_codes(model, images, labels, draws) | measure_reconstructions(model, yardstick) | measure_noise(model, yardstick)
+
+
 def measures_of(study: Path, system: System, seed: int) -> Path:
     return study / "measures" / f"{system.name}_seed_{seed}.json"
 
 
-def is_measured(study: Path, system: System, seed: int, yardstick: Yardstick) -> bool:
-    """Whether the measures are there, by this yardstick: those of another one do not compare."""
+def is_measured(study: Path, system: System, seed: int, plan: Plan, yardstick: Yardstick) -> bool:
+    """Whether the measures of these settings by this yardstick are there: others do not compare. The training itself may be gone."""
     file = measures_of(study, system, seed)
-    return file.is_file() and json.loads(file.read_text()).get("yardstick") == yardstick.sha256
+    found = json.loads(file.read_text()) if file.is_file() else {}
+    return found.get("yardstick") == yardstick.sha256 and found.get("settings") == settings_of(system, plan)
 
 
 def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, plan: Plan, yardstick: Yardstick) -> dict[str, Any]:
@@ -109,6 +123,8 @@ def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, 
     """
     samplers = samplers_of(model)
     names = sorted(samplers, key=lambda sampler: sampler != system.sampler)
+    if system.variant_of is not None:
+        names = [name for name in names if name in (names[0], *system.compared)]
     rows: list[tuple[str, str, dict[str, Any]]] = [(name, name, {}) for name in names]
     further: dict[str, list[Any]] = {"temperature": system.temperatures, "steps": system.steps, "guidance": system.guidance}
     if names:
@@ -122,7 +138,12 @@ def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, 
         labelled += [row] if asked is not None else []
         if seed == plan.seeds_of(system)[0]:
             save_grid(study, system, row, drawn, samplers[name], main, yardstick.class_names)
-    if yardstick.classes and isinstance(model, CanDecode) and isinstance(model, HasAnchors | HasTrainingCodes):
+    if (
+        system.variant_of is None
+        and yardstick.classes
+        and isinstance(model, CanDecode)
+        and isinstance(model, HasAnchors | HasTrainingCodes)
+    ):
         for spread in SPREADS:
             asked = torch.arange(yardstick.n) % yardstick.classes
             drawn = draw_about_places(model, asked, spread, torch.Generator().manual_seed(seed))

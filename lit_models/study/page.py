@@ -15,6 +15,7 @@ from lit_models.checkpoints.files import replacing
 from lit_models.evaluation.sample_quality import FIRST, key
 from lit_models.study.charts import Entry, knob_charts, legend, quality_charts, response_groups
 from lit_models.study.expressions import LEAST_COVERAGE
+from lit_models.study.variant_charts import equal_charts, exponents, growth_charts, variant_points
 
 PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "claims", "pictures")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -57,24 +58,16 @@ def read_results(folder: Path) -> Entry:
 
 def render(folder: Path, results: Entry) -> str:
     """The page as HTML."""
-    systems = {entry["system"]: entry["title"] for part in ("rows", "stages", "responses") for entry in results[part]}
     spaces = results["study"].get("spaces", [FIRST])
     knobs = results.get("knobs", [])
-    coverage = key("coverage", spaces[0])
-    rows = [
-        row
-        | {
-            "measured": any(value and value["mean"] is not None for value in row["values"].values()),
-            "labelled": row.get("labelled", "control" in row["values"]),
-            "may_be_best": may_be_best(row, coverage),
-        }
-        for row in results["rows"]
-    ]
-    tables = [
-        {"title": title, "rows": own, "best": {column["key"]: best_shown(column, own) for column in results["columns"]}}
-        for title, labelled in (("Samplers without labels", False), ("Samplers that take labels", True))
-        if (own := [row for row in rows if row["labelled"] == labelled])
-    ]
+    rows = [_complete(row) for row in results["rows"]]
+    own, variants = [row for row in rows if not row["variant"]], [row for row in rows if row["variant"]]
+    entries = [*own, *results["stages"], *results["responses"]]
+    systems = {entry["system"]: entry["title"] for entry in entries}
+    if not any("best" in row for row in results["rows"]):
+        mark_best_of_older(own, results["columns"], key("coverage", spaces[0]))
+    equal, growth = ([row for row in variants if (row["variant"]["factor"] is not None) == grown] for grown in (False, True))
+    points, widths = variant_points(equal, systems), variant_points(growth, systems)
     engine = Environment(
         loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
         autoescape=True,
@@ -87,8 +80,17 @@ def render(folder: Path, results: Entry) -> str:
     return engine.get_template("page.html").render(
         results,
         pictures=[picture | picture_data(folder / picture["file"]) for picture in results["pictures"]],
-        tables=tables,
-        further=sum(not row["main"] for row in rows),
+        tables=tables_of(own),
+        equal_tables=[
+            table
+            for seconds in sorted({row["variant"]["seconds"] for row in equal}, reverse=True)
+            for table in tables_of([row for row in equal if row["variant"]["seconds"] == seconds], f" {seconds:g} seconds of training,")
+        ],
+        equal_charts=equal_charts(points, systems, spaces),
+        growth_charts=growth_charts(widths, systems, spaces),
+        exponents=exponents(widths, systems, spaces),
+        agreement=results.get("agreement"),
+        further=sum(not row["main"] for row in own),
         real=[control for control in results["controls"] if control.get("real", True)],
         distorted=[control for control in results["controls"] if not control.get("real", True)],
         least_coverage=LEAST_COVERAGE,
@@ -98,7 +100,10 @@ def render(folder: Path, results: Entry) -> str:
         groups=response_groups(results["responses"], systems),
         legends={
             name: legend(name, part, systems)
-            for name, part in (*((part, results[part]) for part in ("stages", "responses")), ("knobs", knobs))
+            for name, part in (
+                *((part, results[part]) for part in ("stages", "responses")),
+                *(("knobs", knobs), ("equal", points), ("growth", widths)),
+            )
         },
     )
 
@@ -112,19 +117,32 @@ def number(value: float | None, digits: int | None = None) -> str:
     return f"{round(value, digits) + 0.0:,.{digits}f}"  # + 0.0: no minus before a zero
 
 
-def best_shown(column: Entry, rows: list[Entry]) -> str | None:
-    """The best mean of the rows that may be the best, rounded as in the table, so that all equal cells are bold."""
-    values = [row["values"].get(column["key"]) for row in rows if row["may_be_best"]]
-    means = [value["mean"] for value in values if value and value["mean"] is not None]
-    if not means or column["better"] is None:
-        return None
-    return number(max(means) if column["better"] == "higher" else min(means), column["digits"])
+def _complete(row: Entry) -> Entry:
+    """A row with what those of older studies lack."""
+    measured = any(value and value["mean"] is not None for value in row["values"].values())
+    return {"variant": None, "best": [], "labelled": "control" in row["values"]} | row | {"measured": measured}
 
 
-def may_be_best(row: Entry, coverage: str) -> bool:
-    """Whether a row is a main row and covers at least half of the real images: `coverage` is the name of the measure."""
-    covered = (row["values"].get(coverage) or {}).get("mean")
-    return bool(row["main"]) and covered is not None and covered >= LEAST_COVERAGE
+def tables_of(rows: list[Entry], of: str = "") -> list[Entry]:
+    """Tables of rows without labels and with labels, each if there are any."""
+    return [
+        {"title": f"{of} {title}".strip().capitalize(), "rows": own}
+        for title, labelled in (("samplers without labels", False), ("samplers that take labels", True))
+        if (own := [row for row in rows if row["labelled"] == labelled])
+    ]
+
+
+def mark_best_of_older(rows: list[Entry], columns: list[Entry], coverage: str) -> None:
+    """Mark the best main rows of each table of an older study, which did not say which they are: all that look equal are marked."""
+    for table in tables_of(rows):
+        able = [row for row in table["rows"] if row["main"] and ((row["values"].get(coverage) or {}).get("mean") or 0) >= LEAST_COVERAGE]
+        for column in columns:
+            means = {id(row): (row["values"].get(column["key"]) or {}).get("mean") for row in able}
+            known = [mean for mean in means.values() if mean is not None]
+            if known and column["better"] is not None:
+                best = number(max(known) if column["better"] == "higher" else min(known), column["digits"])
+                for row in able:
+                    row["best"] = [*row["best"], column["key"]] if number(means[id(row)], column["digits"]) == best else row["best"]
 
 
 def picture_data(file: Path) -> Entry:

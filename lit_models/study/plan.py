@@ -1,5 +1,6 @@
 """The plan of a study, read from a YAML file: systems, budget, and claims with their measures and thresholds."""
 
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,12 @@ class System:
         steps, guidance: Further rows for the main sampler, with these numbers of steps and these strengths of guidance.
         seeds: Seeds of this system; by default those of the plan.
         note: A remark for readers of the page.
+        seconds: Of training, to which all schedules are scaled; by default the length is that of the config.
+        equal: Whether the system is also trained for each of the plan's `budgets`. These variants are measured by the main sampler and by
+            those in `compared`.
+        widths: Options whose numbers are multiplied by the factors of the plan's `growth`; each factor is a variant.
+        variant_of, factor, training_steps: The system that this one is a variant of, the factor of its width, and the steps of a training
+            whose length is in seconds. A plan does not set them.
     """
 
     name: str
@@ -31,6 +38,13 @@ class System:
     guidance: list[float] = field(default_factory=list)
     seeds: list[int] | None = None
     note: str = ""
+    seconds: float | None = None
+    equal: bool = False
+    compared: list[str] = field(default_factory=list)
+    widths: dict[str, int] = field(default_factory=dict)
+    variant_of: str | None = None
+    factor: float | None = None
+    training_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +72,19 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Growth:
+    """Systems at several widths: each is trained for these seconds at each factor of its `widths`, with its first seed."""
+
+    factors: list[float] = field(default_factory=list)
+    seconds: float = 60
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole plan; configs/study.yaml and study_claims.yaml explain each key.
+
+    Args:
+        budgets: Seconds of training, and the seeds that are trained for that long; for systems that are `equal`.
 
     `cpus_per_task` and `gpus_per_task` are what Ray reserves for a training; a task on Ray has as many threads as cores.
     """
@@ -79,6 +104,8 @@ class Plan:
     judge: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decided: bool = True
+    budgets: dict[float, list[int]] = field(default_factory=dict)
+    growth: Growth = field(default_factory=Growth)
     cpus_per_task: int = 1
     gpus_per_task: float = 0
 
@@ -87,9 +114,31 @@ class Plan:
         return system.seeds or self.seeds
 
     def with_seeds(self, seeds: list[int]) -> "Plan":
-        """The same plan with these seeds for every system."""
+        """The same plan with these seeds for every system; growth has the first of them."""
         systems = {name: replace(system, seeds=None) for name, system in self.systems.items()}
-        return replace(self, systems=systems, seeds=seeds)
+        return replace(self, systems=systems, seeds=seeds, budgets=dict.fromkeys(self.budgets, seeds))
+
+    def with_variants(self) -> "Plan":
+        """The same plan, in which each budget and each width of a system is a system of its own that follows it."""
+        return replace(self, systems={each.name: each for system in self.systems.values() for each in (system, *self._variants(system))})
+
+    def _variants(self, system: System) -> Iterator[System]:
+        plain = replace(system, temperatures=[], steps=[], guidance=[], equal=False, widths={}, note="", variant_of=system.name)
+        for seconds, seeds in self.budgets.items() if system.equal else ():
+            yield replace(plain, name=f"{system.name}_{seconds:g}s", title=f"{system.title}, {seconds:g} s", seconds=seconds, seeds=seeds)
+        for factor in self.growth.factors if system.widths else ():
+            widths = system.widths if factor != 1 else {}
+            options = [f"--{option}={max(1, round(factor * width))}" for option, width in widths.items()]
+            yield replace(
+                plain,
+                name=f"{system.name}_x{factor:g}",
+                title=f"{system.title}, {factor:g} x width",
+                options=[*system.options, *options],
+                compared=[],
+                seconds=self.growth.seconds,
+                factor=factor,
+                seeds=self.seeds_of(system)[:1],
+            )
 
 
 def read_plan(file: Path) -> Plan:
@@ -120,6 +169,8 @@ def read_plan(file: Path) -> Plan:
                     f"expected compare: '<=' or '>=' with to: NUMBER, or neither, in claim {claim.number} in {file}\n"
                     f"got compare: {measure.compare} and to: {measure.to} for {measure.what!r}"
                 )
+    if content.get("growth") is not None:
+        content["growth"] = _build(Growth, content["growth"], f"growth: in {file}")
     if content.get("features", "own") not in ("own", "inception"):
         raise ValueError(f"expected features: own or inception in {file}\ngot {content['features']}")
     return _build(Plan, content | {"systems": systems, "claims": claims}, str(file))

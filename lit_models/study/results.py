@@ -5,19 +5,20 @@ import datetime
 import importlib.metadata
 import json
 import platform
-import statistics
 from pathlib import Path
 from typing import Any
 
 from lit_models.checkpoints.files import replacing
 from lit_models.evaluation.yardstick import Yardstick
+from lit_models.study.agreement import agreement
 from lit_models.study.claims import decide
-from lit_models.study.columns import COLUMNS, columns_of
-from lit_models.study.expressions import Measures, flat
+from lit_models.study.columns import columns_of
+from lit_models.study.expressions import Measures
 from lit_models.study.measuring import is_measured, measures_of, write_json
 from lit_models.study.page import write_page
 from lit_models.study.plan import Plan, System
-from lit_models.study.training import folder_of
+from lit_models.study.rows import rows_of
+from lit_models.study.speed import known_speed
 
 PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics", "scikit-learn")
 
@@ -25,12 +26,14 @@ PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics
 def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str, Any], controls: list[dict[str, Any]]) -> Path:
     """Write the results of all measures in the folder, also of those that other processes made. Returns the page."""
     found = {name: _measures_of_system(study, system, plan, yardstick) for name, system in plan.systems.items()}
-    measures = Measures([each for seeds in found.values() for each in seeds], yardstick.n, list(yardstick.spaces.widths))
+    variants = {system.name for system in plan.systems.values() if system.variant_of}
+    spaces = list(yardstick.spaces.widths)
+    measures = Measures([each for seeds in found.values() for each in seeds], yardstick.n, spaces, variants)
     results: dict[str, Any] = {
         "study": about,
-        "columns": [column._asdict() for column in columns_of(yardstick.spaces.widths, yardstick.inception)],
+        "columns": [column._asdict() for column in columns_of(spaces, yardstick.inception)],
         "controls": controls,
-        "rows": [row for system in plan.systems.values() for row in _rows(study, system, found[system.name], plan)],
+        "rows": rows_of(study, found, plan, yardstick.n, spaces[0]),
         "stages": [
             {"system": system.name, "title": system.title, "seed": each["seed"], **stage}
             for system in plan.systems.values()
@@ -49,6 +52,7 @@ def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str
             for each in found[system.name][:1]
             if each["knob"]
         ],
+        "agreement": agreement(found, spaces),
         "claims": [decide(claim, measures, plan) for claim in plan.claims],
         "pictures": [picture for system in plan.systems.values() for picture in _pictures(study, system)],
     }
@@ -87,42 +91,12 @@ def about(plan: Plan, machine: str, yardstick: Yardstick, small: Yardstick, reci
 
 
 def _measures_of_system(study: Path, system: System, plan: Plan, yardstick: Yardstick) -> list[dict[str, Any]]:
-    seeds = [seed for seed in plan.seeds_of(system) if is_measured(study, system, seed, yardstick)]
-    return [json.loads(measures_of(study, system, seed).read_text()) for seed in seeds]
-
-
-def _rows(study: Path, system: System, found: list[dict[str, Any]], plan: Plan) -> list[dict[str, Any]]:
-    """The main row, which also has the measures of the model as a whole, and one row for each further sampler."""
-    base = {"system": system.name, "title": system.title, "seeds": [each["seed"] for each in found], "note": system.note, "error": None}
-    failed = [file.read_text() for seed in plan.seeds_of(system) if (file := folder_of(study, system, seed) / "error.txt").is_file()]
-    if not found:
-        return [base | {"sampler": "", "main": True, "labelled": False, "values": {}, "error": failed[0] if failed else "not trained yet"}]
-    if failed:
-        base["note"] = f"{base['note']} A seed failed: {failed[0]}".strip()
-    rows = []
-    for number, sampler in enumerate(found[0]["samplers"] or {"": {}}):
-        values = [flat(each) if number == 0 else each["samplers"].get(sampler, {}) for each in found]
-        labelled = sampler in found[0]["labelled"]
-        rows.append(base | {"sampler": sampler, "main": number == 0, "labelled": labelled, "values": _over_seeds(values)})
-    return rows
-
-
-def _over_seeds(values: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """For each column the mean, the standard deviation, the worst value and the number of the seeds that have it.
-
-    A column with a standard error also has the half of its 95 % interval, `interval`: 1.96 standard errors, averaged over seeds.
-    """
-    found = {}
-    for column in COLUMNS:
-        have = [float(each[column.key]) for each in values if each.get(column.key) is not None]
-        if have:
-            worst = max(have) if column.better == "lower" else min(have)
-            spread = statistics.stdev(have) if len(have) > 1 else 0.0
-            found[column.key] = {"mean": statistics.fmean(have), "std": spread, "worst": worst, "n": len(have)}
-            errors = [float(each[column.error]) for each in values if column.error and each.get(column.error) is not None]
-            if errors:
-                found[column.key]["interval"] = 1.96 * statistics.fmean(errors)
-    return found
+    """The measures of each seed, with the operations of its training if they have been counted."""
+    seeds = [seed for seed in plan.seeds_of(system) if is_measured(study, system, seed, plan, yardstick)]
+    found = [json.loads(measures_of(study, system, seed).read_text()) for seed in seeds]
+    speed = known_speed(study, system, plan)
+    images = [each["trained"]["images"] for each in found]
+    return [each | ({"flops": speed.flops(seen, seen)} if speed else {}) for each, seen in zip(found, images, strict=True)]
 
 
 def _pictures(study: Path, system: System) -> list[dict[str, str]]:
@@ -135,29 +109,23 @@ def _pictures(study: Path, system: System) -> list[dict[str, str]]:
 
 
 def _write_csv(file: Path, results: dict[str, Any]) -> None:
-    """One line per row of the table. A measure has two columns, the mean over seeds and, if there are several, the standard deviation.
-
-    A measure with a standard error has a third one, the half of its 95 % interval.
-    """
-    columns = results["columns"]
-    heads = [
-        name
-        for column in columns
-        for name in (column["key"], f"{column['key']}_std", *([f"{column['key']}_interval"] * bool(column["error"])))
-    ]
+    """One line per row of the table. A measure has four columns: mean, standard deviation over seeds, and the ends of its interval."""
+    heads = [f"{column['key']}{end}" for column in results["columns"] for end in ("", "_std", "_low", "_high")]
     with replacing(file) as part, part.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, ["system", "sampler", "labelled", "seeds", "error", *heads], restval="")
+        writer = csv.DictWriter(stream, ["system", "sampler", "labelled", "seeds", "error", *heads], restval="", extrasaction="ignore")
         writer.writeheader()
         for control in results["controls"]:
-            line = {column["key"]: control["values"].get(column["key"], "") for column in columns}
-            for column in columns:
-                if control["values"].get(column["error"]) is not None:
-                    line[f"{column['key']}_interval"] = 1.96 * control["values"][column["error"]]
-            writer.writerow({"system": control["name"]} | line)
+            line = {"system": control["name"]}
+            for column in results["columns"]:
+                value, error = control["values"].get(column["key"]), control["values"].get(column["error"])
+                line |= {} if value is None else {column["key"]: value}
+                if value is not None and error is not None:
+                    line |= {f"{column['key']}_low": value - 1.96 * error, f"{column['key']}_high": value + 1.96 * error}
+            writer.writerow(line)
         for row in results["rows"]:
             line = {"system": row["system"], "sampler": row["sampler"], "labelled": row["labelled"], "error": row["error"] or ""}
             line["seeds"] = " ".join(map(str, row["seeds"]))
             for key, cell in row["values"].items():
-                line |= {key: cell["mean"]} | ({f"{key}_std": cell["std"]} if cell["n"] > 1 else {})
-                line |= {f"{key}_interval": cell["interval"]} if "interval" in cell else {}
-            writer.writerow({head: line[head] for head in line if head in writer.fieldnames})
+                line |= {key: cell["mean"], f"{key}_low": cell["low"], f"{key}_high": cell["high"]}
+                line |= {f"{key}_std": cell["std"]} if cell["n"] > 1 else {}
+            writer.writerow(line)

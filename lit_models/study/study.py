@@ -12,6 +12,7 @@ from lit_models.study.machine import machine
 from lit_models.study.on_ray import on_ray
 from lit_models.study.plan import Plan
 from lit_models.study.results import about, write_results
+from lit_models.study.speed import with_steps
 from lit_models.study.tasks import Task, here, is_done
 from lit_models.study.yardsticks import yardsticks_of
 
@@ -20,7 +21,8 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None, on: st
     """Run a study in a folder. The page is written after each system, and at the end.
 
     Args:
-        only: Names of the systems that are trained and measured; an empty list means all.
+        plan: With its variants (`Plan.with_variants`).
+        only: Names of the systems that are trained and measured, with their variants; an empty list means all.
         root: Folder of the data; default `$MNIST_ROOT`, else `data/`.
         on: The engine: `local`, one task after the other in this process, or `ray` (`lit_models.study.on_ray`).
         address: Of a Ray cluster; None is this machine.
@@ -32,7 +34,9 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None, on: st
         yardsticks = yardsticks_of(plan, study, root)
         description = about(plan, machine(), yardsticks.last, yardsticks.small, yardsticks.recipe)
         rows = control_rows(study, yardsticks.last)
-        chosen = [system for system in plan.systems.values() if not only or system.name in only]
+        names = {each.name for each in plan.systems.values() if not only or {each.name, each.variant_of} & set(only)}
+        plan = with_steps(plan, names, study, root)
+        chosen = [system for system in plan.systems.values() if system.name in names]
         every = [Task(system, seed) for system in chosen for seed in plan.seeds_of(system)]
         ordered = sorted(every, key=lambda task: plan.seeds_of(task.system).index(task.seed))  # the first seed of all systems comes first
         todo = [task for task in ordered if not is_done(study, task, plan, yardsticks.last)]

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -29,7 +31,7 @@ def run_in(folder: Path) -> Path | None:
 def trained(folder: Path, system: System, plan: Plan) -> bool:
     """Whether the system has been trained to its end with these same settings."""
     done = folder / "done.json"
-    return done.is_file() and json.loads(done.read_text()) == _settings(system, plan)
+    return done.is_file() and json.loads(done.read_text()) == settings_of(system, plan)
 
 
 def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None:
@@ -40,13 +42,15 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None
     Raises:
         Failed: With the last lines of the output.
     """
+    if system.seconds is not None and system.training_steps is None:
+        raise Failed(f"expected a training of some steps that tells the speed of {system.name}, got one that failed")
     folder = folder_of(study, system, seed)
     folder.mkdir(parents=True, exist_ok=True)
     overlay = folder / "study_overlay.yaml"
-    overlay.write_text(yaml.safe_dump(_overlay(plan)))
+    overlay.write_text(yaml.safe_dump(_overlay(system, plan)))
     arguments = ["--seed_everything", str(seed), *system.options]
     fit(folder, [*system.config, str(overlay.resolve())], plan.dataset, root, arguments)
-    (folder / "done.json").write_text(json.dumps(_settings(system, plan)))
+    (folder / "done.json").write_text(json.dumps(settings_of(system, plan)))
 
 
 def fit(folder: Path, names: list[str], dataset: str, root: str, arguments: list[str]) -> None:
@@ -96,14 +100,37 @@ def finish(folder: Path, process: subprocess.Popen[bytes]) -> None:
         raise Failed(" | ".join(output[-3:]) or f"exit code {code}")
 
 
-def _settings(system: System, plan: Plan) -> list[str]:
+def settings_of(system: System, plan: Plan) -> list[str]:
     """The settings that decide whether a system has to be trained again."""
-    return [*system.config, *system.options, plan.dataset, str(plan.budget_minutes)]
+    length = f"{plan.budget_minutes}" if system.training_steps is None else f"{system.training_steps} steps"
+    return [*system.config, *system.options, plan.dataset, length]
 
 
-def _overlay(plan: Plan) -> dict[str, object]:
-    """What the study adds to a config: snapshots and a time limit."""
+def _overlay(system: System, plan: Plan) -> dict[str, Any]:
+    """What the study adds to a config: snapshots, and a time limit or a number of steps."""
+    if system.training_steps is not None:
+        return exact_steps(system.training_steps)
     seconds = round(plan.budget_minutes * 60)
-    snapshots = {"class_path": "callbacks.Snapshots", "init_args": {"at_images": plan.at_images}}
     limit = f"00:{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return {"trainer": {"callbacks+": [snapshots], "max_time": limit, "enable_progress_bar": False}}
+    return {"trainer": {"callbacks+": [_snapshots(plan.at_images)], "max_time": limit, "enable_progress_bar": False}}
+
+
+def exact_steps(steps: int, at_images: Sequence[int] = (), further: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """An overlay: a training of so many steps without validations, which would cost time and draw figures. The last model is kept.
+
+    Args:
+        at_images: Where a model on the way is kept, too.
+        further: Further callbacks.
+    """
+    trainer = {
+        "callbacks+": [_snapshots(at_images), *further],
+        "max_steps": steps,
+        "max_epochs": -1,
+        "limit_val_batches": 0,
+        "enable_progress_bar": False,
+    }
+    return {"trainer": trainer, "checkpoint": {"monitor": None}}
+
+
+def _snapshots(at_images: Sequence[int]) -> dict[str, Any]:
+    return {"class_path": "callbacks.Snapshots", "init_args": {"at_images": list(at_images)}}

@@ -29,7 +29,7 @@ from lit_models.evaluation.sample_quality import key
 from lit_models.evaluation.yardstick import Yardstick
 from lit_models.sampling.samplers import draw, samplers_of
 from lit_models.study.extras import extra_package
-from lit_models.study.training import Failed, finish, run_in, start
+from lit_models.study.training import Failed, exact_steps, finish, run_in, start
 from lit_models.training import configs
 
 FIRST_LOOK = 3  # a trial is measured for the first time after one such part of its images
@@ -161,7 +161,7 @@ def _objective(
     trial.mkdir(parents=True, exist_ok=True)
     overlay = trial / "tune_overlay.yaml"
     first, steps = search.images // FIRST_LOOK, search.images // values.get("data.batch_size", search.batch_size)
-    overlay.write_text(yaml.safe_dump(_overlay(first, steps)))
+    overlay.write_text(yaml.safe_dump(exact_steps(steps, [first])))
     process = start(trial, [*search.names, str(overlay.resolve())], search.dataset, root, [*search.options, *words])
     try:
         while not (looks := list(trial.glob(f"logs/*/*/version_*/snapshots/images_{first:08d}.ckpt"))) and process.poll() is None:
@@ -176,13 +176,6 @@ def _objective(
     run = run_in(trial)
     assert run is not None
     return quality(run / "checkpoints" / "last.ckpt", yardstick)
-
-
-def _overlay(first: int, steps: int) -> dict[str, Any]:
-    """A training of a number of steps without validations, which would cost time and draw figures."""
-    snapshots = {"class_path": "callbacks.Snapshots", "init_args": {"at_images": [first]}}
-    trainer = {"callbacks+": [snapshots], "max_steps": steps, "max_epochs": -1, "limit_val_batches": 0, "enable_progress_bar": False}
-    return {"trainer": trainer, "checkpoint": {"monitor": None}}
 
 
 def quality(checkpoint: Path, yardstick: Yardstick) -> float:

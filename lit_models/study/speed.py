@@ -1,0 +1,120 @@
+"""What a training step of a system costs: floating-point operations and seconds, by two short trainings with the whole schedule.
+
+Both are kept in `speed/NAME.json`. So a training of a number of seconds has the same number of steps for each seed and on each machine, and
+its weights can be made again.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import yaml
+
+from lit_models.study.machine import machine
+from lit_models.study.measuring import write_json
+from lit_models.study.plan import Plan, System
+from lit_models.study.training import Failed, exact_steps, fit, run_in
+
+COUNTED = 41  # steps whose operations are counted; the last one also has those of saving, and is left out
+TIMED = 8.0  # seconds that steps are timed for, about
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of one system.
+
+    Args:
+        flops_per_image: Floating-point operations of training per image, in equal parts of the schedule.
+        seconds_per_step: None if no training of the study has a length in seconds.
+        machine: That has timed the steps.
+    """
+
+    flops_per_image: list[float]
+    seconds_per_step: float | None
+    machine: str
+
+    def flops(self, images: int, of: int) -> float:
+        """Floating-point operations up to a number of images, in a training of `of` images."""
+        ends = [of * part / len(self.flops_per_image) for part in range(len(self.flops_per_image) + 1)]
+        parts = zip(self.flops_per_image, pairwise(ends), strict=True)
+        return sum(each * max(0.0, min(images, high) - low) for each, (low, high) in parts)
+
+    def steps(self, seconds: float) -> int:
+        """Number of steps that a training of this length has."""
+        assert self.seconds_per_step is not None
+        return max(1, round(seconds / self.seconds_per_step))
+
+
+def file_of(study: Path, system: System, plan: Plan) -> Path:
+    """Where the speed is kept: systems with the same settings share one file."""
+    settings = (
+        "+".join(Path(name).stem for name in system.config),
+        hashlib.sha256(json.dumps(settings_of(system, plan)).encode()).hexdigest(),
+    )
+    return study / "speed" / f"{settings[0]}_{settings[1][:8]}.json"
+
+
+def settings_of(system: System, plan: Plan) -> list[str]:
+    """What the cost of a step depends on, besides the machine."""
+    return [*system.config, *system.options, plan.dataset]
+
+
+def known_speed(study: Path, system: System, plan: Plan) -> Speed | None:
+    """The speed of a system, if it was measured before."""
+    file = file_of(study, system, plan)
+    return Speed(**json.loads(file.read_text())) if file.is_file() else None
+
+
+def with_steps(plan: Plan, measured: Collection[str], study: Path, root: str) -> Plan:
+    """The plan in which each system whose length is in seconds has its number of training steps, if its speed is known.
+
+    The speed of the systems that are named in `measured` is measured, if it is not known. One that cannot be trained is left as it is: its
+    task says why.
+    """
+    found = dict(plan.systems)
+    for system in sorted(found.values(), key=lambda each: each.seconds is None):  # those that have to be timed come first
+        known = known_speed(study, system, plan)
+        lacks = known is None or (known.seconds_per_step is None and system.seconds is not None)
+        if lacks and system.name in measured:
+            print(f"speed    of {system.title}", flush=True)
+            try:
+                known = _measure(system, plan, root)
+            except Failed:
+                continue
+            write_json(file_of(study, system, plan), asdict(known))
+        if system.seconds is not None and known is not None and known.seconds_per_step is not None:
+            found[system.name] = replace(system, training_steps=known.steps(system.seconds))
+    return replace(plan, systems=found)
+
+
+def _measure(system: System, plan: Plan, root: str) -> Speed:
+    """Train for a few steps whose operations are counted, and if need be for some seconds that are timed."""
+    with TemporaryDirectory(prefix="speed_") as folder:
+        overlay = exact_steps(COUNTED, further=[{"class_path": "callbacks.CountFlops"}])
+        counted = _short_training(Path(folder) / "counted", overlay, system, plan, root)
+        per_step = None
+        if system.seconds is not None:
+            steps = max(COUNTED, round(TIMED / (counted["trained"]["seconds"] / COUNTED)))
+            overlay = exact_steps(steps, [(steps - 1) * counted["trained"]["images"] // COUNTED])
+            timed = _short_training(Path(folder) / "timed", overlay, system, plan, root)
+            per_step = timed["trained"]["seconds"] / timed["global_step"]
+    return Speed(counted["flops"][:-1], per_step, machine())
+
+
+def _short_training(folder: Path, overlay: dict[str, Any], system: System, plan: Plan, root: str) -> dict[str, Any]:
+    """The checkpoint of a training: its snapshot, else the last one."""
+    folder.mkdir()
+    file = folder / "overlay.yaml"
+    file.write_text(yaml.safe_dump(overlay))
+    fit(folder, [*system.config, str(file)], plan.dataset, root, system.options)
+    run = run_in(folder)
+    assert run is not None
+    kept = next(iter((run / "snapshots").glob("*.ckpt")), run / "checkpoints" / "last.ckpt")
+    saved: dict[str, Any] = torch.load(kept, weights_only=False)  # of a training that this process has begun
+    return saved
