@@ -1,12 +1,15 @@
 """A study also trains for equal seconds and at several widths; its page shows both, and says which rows cannot be told apart."""
 
+import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from test_study_page import PageReader, row, save, study
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -201,3 +204,30 @@ def flops_of_a_pass(model: AE) -> int:
     with FlopCounterMode(display=False) as counter:
         model(torch.rand(1, 1, 28, 28))
     return counter.get_total_flops()
+
+
+def test_a_study_searches_settings_and_trains_the_best_for_equal_seconds(tmp_path: Path, lightning, capsys, monkeypatch) -> None:
+    """The real entry point: default and tuned stand in one table, a search that has ended is not made again, and it is not needed."""
+    ae = {"title": "AE", "config": ["ae", "fast"], "options": ["--model.channels=16"], "equal": True}
+    content = {"dataset": "digits", "samples": 100, "samples_at_images": 100, "at_images": [500], "temperatures_of_curve": [],
+               "decided": False, "budgets": {1: [0]}, "tuning": {"trials": 2, "seconds": 1}, "systems": {"ae": ae}}  # fmt: skip
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr("lit_models.study.study.find_spec", lambda name: None)
+    assert lightning("study", "--config", "plan.yaml") == 0
+    assert "tuning   left out: it needs Optuna" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert lightning("study", "--config", "plan.yaml") == 0
+    assert "ae, search of settings: 2 trials" in capsys.readouterr().out
+    rows = {row["system"]: row for row in json.loads((tmp_path / "study/results.json").read_text())["rows"] if row["main"]}
+    assert rows.keys() == {"ae", "ae_1s", "ae_tuned"}
+    best = json.loads((tmp_path / "study/tuning/ae/best.json").read_text())["values"]
+    assert all(f"--{name}={value}" in rows["ae_tuned"]["note"] for name, value in best.items())
+    assert rows["ae_tuned"]["variant"] == {"of": "ae", "seconds": 1, "factor": None, "tuned": True}
+    page = (tmp_path / "study/index.html").read_text()
+    assert page.index("1 seconds of training") < page.index("AE, tuned") < page.index("<h2>Claims"), "in the table of the same seconds"
+    before = sorted((file, file.stat().st_mtime_ns) for file in (tmp_path / "study/measures").iterdir())
+    shutil.rmtree(tmp_path / "study/runs")
+    assert lightning("study", "--config", "plan.yaml") == 0
+    assert sorted((file, file.stat().st_mtime_ns) for file in (tmp_path / "study/measures").iterdir()) == before
+    assert not (tmp_path / "study/runs").exists(), "measures stand without their training"

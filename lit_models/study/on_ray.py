@@ -16,8 +16,7 @@ import torch
 
 from lit_models.study.extras import extra_package
 from lit_models.study.plan import Plan
-from lit_models.study.tasks import Done, Task, carry_out, is_done, keep_error
-from lit_models.study.training import folder_of
+from lit_models.study.tasks import Done, Task, carry_out, keep_error
 from lit_models.study.yardsticks import Yardsticks, judge_file, yardsticks_of
 
 RETRIES = 3  # after the loss of a worker
@@ -44,7 +43,7 @@ def on_ray(tasks: list[Task], study: Path, plan: Plan, yardsticks: Yardsticks, r
         remote = ray.remote(_on_worker).options(**needs)
         judge = judge_file(study).read_bytes() if judge_file(study).is_file() else None
         shared = ray.put(pickle.dumps((plan, judge, root)))
-        waiting = {remote.remote(task, shared, _files(study, folder_of(study, *task))): task for task in tasks}
+        waiting = {remote.remote(task, shared, _given(task, study, plan)): task for task in tasks}
         while waiting:
             (reference, *_), _ = ray.wait(list(waiting), num_returns=1)
             task = waiting.pop(reference)
@@ -53,9 +52,9 @@ def on_ray(tasks: list[Task], study: Path, plan: Plan, yardsticks: Yardsticks, r
             except ray.exceptions.RayError as problem:  # the worker was lost, time and again
                 yield keep_error(task, study, f"{type(problem).__name__}: {str(problem).strip().splitlines()[0]}", str(problem))
                 continue
-            (folder_of(study, *task) / "error.txt").unlink(missing_ok=True)  # of an earlier attempt
+            (task.folder(study) / "error.txt").unlink(missing_ok=True)  # of an earlier attempt
             _write(files, study)
-            if not done.failed and not is_done(study, task, plan, yardsticks.last):
+            if not done.failed and not task.is_done(study, plan, yardsticks):
                 done = keep_error(task, study, "expected measures by the yardstick of this study, got those of another one on the worker")
             yield done
     finally:
@@ -96,6 +95,12 @@ def _write(files: Files, study: Path) -> None:
     for name, content in files.items():
         (study / name).parent.mkdir(parents=True, exist_ok=True)
         (study / name).write_bytes(content)
+
+
+def _given(task: Task, study: Path, plan: Plan) -> Files:
+    """What the study has of a task."""
+    further = {str(file.relative_to(study)): file.read_bytes() for file in task.given(study, plan) if file.is_file()}
+    return _files(study, task.folder(study)) | further
 
 
 def _files(study: Path, folder: Path) -> Files:

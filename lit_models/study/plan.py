@@ -24,8 +24,8 @@ class System:
         equal: Whether the system is also trained for each of the plan's `budgets`. These variants are measured by the main sampler and by
             those in `compared`.
         widths: Options whose numbers are multiplied by the factors of the plan's `growth`; each factor is a variant.
-        variant_of, factor, training_steps: The system that this one is a variant of, the factor of its width, and the steps of a training
-            whose length is in seconds. A plan does not set them.
+        variant_of, factor, tuned, training_steps: The system that this one is a variant of, the factor of its width, whether its settings
+            were searched, and the steps of a training whose length is in seconds. A plan does not set them.
     """
 
     name: str
@@ -44,6 +44,7 @@ class System:
     widths: dict[str, int] = field(default_factory=dict)
     variant_of: str | None = None
     factor: float | None = None
+    tuned: bool = False
     training_steps: int | None = None
 
 
@@ -80,6 +81,18 @@ class Growth:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """The settings of each system that is `equal` are searched by so many trials, each of these seconds with the defaults.
+
+    The search is that of `lightning tune`. The best are then trained for the same seconds, as a variant of the system. With 0 trials nothing
+    is searched.
+    """
+
+    trials: int = 0
+    seconds: float = 60
+
+
+@dataclass(frozen=True)
 class Plan:
     """The whole plan; configs/study.yaml and study_claims.yaml explain each key.
 
@@ -106,6 +119,7 @@ class Plan:
     decided: bool = True
     budgets: dict[float, list[int]] = field(default_factory=dict)
     growth: Growth = field(default_factory=Growth)
+    tuning: Tuning = field(default_factory=Tuning)
     cpus_per_task: int = 1
     gpus_per_task: float = 0
 
@@ -118,12 +132,31 @@ class Plan:
         systems = {name: replace(system, seeds=None) for name, system in self.systems.items()}
         return replace(self, systems=systems, seeds=seeds, budgets=dict.fromkeys(self.budgets, seeds))
 
+    def tuned(self) -> list[System]:
+        """The systems whose settings are searched."""
+        return [system for system in self.systems.values() if system.equal and self.tuning.trials > 0]
+
     def with_variants(self) -> "Plan":
         """The same plan, in which each budget and each width of a system is a system of its own that follows it."""
         return replace(self, systems={each.name: each for system in self.systems.values() for each in (system, *self._variants(system))})
 
+    def with_tuned(self, system: System, values: dict[str, Any]) -> "Plan":
+        """The same plan with a variant of a system that has the values that were found."""
+        options = [f"--{name}={value}" for name, value in values.items()]
+        found = replace(
+            _variant(system),
+            name=f"{system.name}_tuned",
+            title=f"{system.title}, tuned",
+            options=[*system.options, *options],
+            seconds=self.tuning.seconds,
+            seeds=self.seeds_of(system)[:1],
+            tuned=True,
+            note=f"best of {self.tuning.trials} trials on validation images: {' '.join(options)}",
+        )
+        return replace(self, systems=self.systems | {found.name: found})
+
     def _variants(self, system: System) -> Iterator[System]:
-        plain = replace(system, temperatures=[], steps=[], guidance=[], equal=False, widths={}, note="", variant_of=system.name)
+        plain = _variant(system)
         for seconds, seeds in self.budgets.items() if system.equal else ():
             yield replace(plain, name=f"{system.name}_{seconds:g}s", title=f"{system.title}, {seconds:g} s", seconds=seconds, seeds=seeds)
         for factor in self.growth.factors if system.widths else ():
@@ -139,6 +172,11 @@ class Plan:
                 factor=factor,
                 seeds=self.seeds_of(system)[:1],
             )
+
+
+def _variant(system: System) -> System:
+    """A system as it is trained at another length, width or with other settings: only its main samplers are measured."""
+    return replace(system, temperatures=[], steps=[], guidance=[], equal=False, widths={}, note="", variant_of=system.name)
 
 
 def read_plan(file: Path) -> Plan:
@@ -169,8 +207,9 @@ def read_plan(file: Path) -> Plan:
                     f"expected compare: '<=' or '>=' with to: NUMBER, or neither, in claim {claim.number} in {file}\n"
                     f"got compare: {measure.compare} and to: {measure.to} for {measure.what!r}"
                 )
-    if content.get("growth") is not None:
-        content["growth"] = _build(Growth, content["growth"], f"growth: in {file}")
+    for key, kind in (("growth", Growth), ("tuning", Tuning)):
+        if content.get(key) is not None:
+            content[key] = _build(kind, content[key], f"{key}: in {file}")
     if content.get("features", "own") not in ("own", "inception"):
         raise ValueError(f"expected features: own or inception in {file}\ngot {content['features']}")
     return _build(Plan, content | {"systems": systems, "claims": claims}, str(file))

@@ -30,7 +30,9 @@ def rows_of(study: Path, found: dict[str, list[Row]], plan: Plan, images: int, s
 
 
 def _rows(study: Path, system: System, found: list[Row], plan: Plan, images: int) -> list[tuple[Row, Estimates]]:
-    variant = {"of": system.variant_of, "seconds": system.seconds, "factor": system.factor} if system.variant_of else None
+    variant = (
+        {"of": system.variant_of, "seconds": system.seconds, "factor": system.factor, "tuned": system.tuned} if system.variant_of else None
+    )
     base = {
         "system": system.name,
         "title": system.title,

@@ -80,11 +80,12 @@ def with_steps(plan: Plan, measured: Collection[str], study: Path, root: str) ->
     found = dict(plan.systems)
     for system in sorted(found.values(), key=lambda each: each.seconds is None):  # those that have to be timed come first
         known = known_speed(study, system, plan)
-        lacks = known is None or (known.seconds_per_step is None and system.seconds is not None)
+        timed = system.seconds is not None or system in plan.tuned()
+        lacks = known is None or (known.seconds_per_step is None and timed)
         if lacks and system.name in measured:
             print(f"speed    of {system.title}", flush=True)
             try:
-                known = _measure(system, plan, root)
+                known = _measure(system, plan, root, timed)
             except Failed:
                 continue
             write_json(file_of(study, system, plan), asdict(known))
@@ -93,17 +94,17 @@ def with_steps(plan: Plan, measured: Collection[str], study: Path, root: str) ->
     return replace(plan, systems=found)
 
 
-def _measure(system: System, plan: Plan, root: str) -> Speed:
-    """Train for a few steps whose operations are counted, and if need be for some seconds that are timed."""
+def _measure(system: System, plan: Plan, root: str, timed: bool) -> Speed:
+    """Train for a few steps whose operations are counted, and if it is `timed` for some seconds."""
     with TemporaryDirectory(prefix="speed_") as folder:
         overlay = exact_steps(COUNTED, further=[{"class_path": "callbacks.CountFlops"}])
         counted = _short_training(Path(folder) / "counted", overlay, system, plan, root)
         per_step = None
-        if system.seconds is not None:
+        if timed:
             steps = max(COUNTED, round(TIMED / (counted["trained"]["seconds"] / COUNTED)))
             overlay = exact_steps(steps, [(steps - 1) * counted["trained"]["images"] // COUNTED])
-            timed = _short_training(Path(folder) / "timed", overlay, system, plan, root)
-            per_step = timed["trained"]["seconds"] / timed["global_step"]
+            saved = _short_training(Path(folder) / "timed", overlay, system, plan, root)
+            per_step = saved["trained"]["seconds"] / saved["global_step"]
     return Speed(counted["flops"][:-1], per_step, machine())
 
 

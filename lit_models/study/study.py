@@ -2,7 +2,9 @@
 
 import datetime
 import time
+from collections.abc import Collection, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from datamodules.sources import data_root
@@ -13,7 +15,7 @@ from lit_models.study.on_ray import on_ray
 from lit_models.study.plan import Plan
 from lit_models.study.results import about, write_results
 from lit_models.study.speed import with_steps
-from lit_models.study.tasks import Task, here, is_done
+from lit_models.study.tasks import Search, Task, Training, here
 from lit_models.study.yardsticks import yardsticks_of
 
 
@@ -36,19 +38,40 @@ def run_study(plan: Plan, study: Path, only: list[str], root: str | None, on: st
         rows = control_rows(study, yardsticks.last)
         names = {each.name for each in plan.systems.values() if not only or {each.name, each.variant_of} & set(only)}
         plan = with_steps(plan, names, study, root)
-        chosen = [system for system in plan.systems.values() if system.name in names]
-        every = [Task(system, seed) for system in chosen for seed in plan.seeds_of(system)]
-        ordered = sorted(every, key=lambda task: plan.seeds_of(task.system).index(task.seed))  # the first seed of all systems comes first
-        todo = [task for task in ordered if not is_done(study, task, plan, yardsticks.last)]
         engine = partial(on_ray, address=address) if on == "ray" else here
-        began, failed = time.monotonic(), 0
-        for number, done in enumerate(engine(todo, study, plan, yardsticks, root), 1):
-            failed += done.failed
-            print(f"[{number}/{len(todo)}] {done.task}: {done.said}; {_time_left(began, number, len(todo))}", flush=True)
-            write_results(study, plan, yardsticks.last, description, rows)
+        failed = 0
+
+        def carry_out_all(tasks: Sequence[Task]) -> None:
+            nonlocal failed
+            todo = [task for task in tasks if not task.is_done(study, plan, yardsticks)]
+            began = time.monotonic()
+            for number, done in enumerate(engine(todo, study, plan, yardsticks, root) if todo else (), 1):
+                failed += done.failed
+                print(f"[{number}/{len(todo)}] {done.task}: {done.said}; {_time_left(began, number, len(todo))}", flush=True)
+                write_results(study, plan, yardsticks.last, description, rows)
+
+        carry_out_all(_trainings(plan, names))
+        searches = [Search(system) for system in plan.tuned()]
+        if searches and find_spec("optuna") is None:
+            print("tuning   left out: it needs Optuna, pip install 'lit-generative[tune]'", flush=True)
+        else:
+            carry_out_all([search for search in searches if search.system.name in names])
+        for search in searches:
+            values = search.found(study, plan, yardsticks.small)
+            if values is not None:
+                plan = plan.with_tuned(search.system, values)
+        names = {system.name for system in plan.systems.values() if system.tuned and system.variant_of in names}
+        plan = with_steps(plan, names, study, root)
+        carry_out_all(_trainings(plan, names))
         page = write_results(study, plan, yardsticks.last, description, rows)
     print(f"page     {page}\ntable    {study / 'results.csv'}\nclaims   {study / 'results.json'}", flush=True)
     return 1 if failed else 0
+
+
+def _trainings(plan: Plan, names: Collection[str]) -> list[Training]:
+    """The trainings of the named systems, the first seed of all systems first."""
+    every = [Training(system, seed) for system in plan.systems.values() if system.name in names for seed in plan.seeds_of(system)]
+    return sorted(every, key=lambda task: plan.seeds_of(task.system).index(task.seed))
 
 
 def _time_left(began: float, done: int, n: int) -> str:

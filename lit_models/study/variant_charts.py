@@ -17,7 +17,7 @@ def variant_points(rows: list[Entry], systems: Entry) -> list[Entry]:
         {"system": row["variant"]["of"], "seconds_given": row["variant"]["seconds"], "factor": row["variant"]["factor"]}
         | {name: cell["mean"] for name, cell in row["values"].items()}
         for row in rows
-        if row["main"] and row["measured"] and row["variant"]["of"] in systems
+        if row["main"] and row["measured"] and not row["variant"].get("tuned") and row["variant"]["of"] in systems
     ]
 
 
