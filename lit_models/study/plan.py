@@ -84,8 +84,8 @@ class Growth:
 class Tuning:
     """The settings of each system that is `equal` are searched by so many trials, each of these seconds with the defaults.
 
-    The search is that of `lightning tune`. The best are then trained for the same seconds, as a variant of the system. With 0 trials nothing
-    is searched.
+    The search is that of `lightning tune`. The best are then trained for the same seconds, as a variant of the system. With 0 trials there
+    is no search.
     """
 
     trials: int = 0
