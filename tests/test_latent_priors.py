@@ -94,6 +94,9 @@ def test_guidance_one_is_none_and_zero_ignores_the_label() -> None:
     assert torch.equal(drawn(1, 0.0), drawn(2, 0.0))
     assert not torch.allclose(drawn(1), drawn(2))
     label, none = torch.tensor([1]), torch.tensor([prior.classes])
+    early, late = ([prior.guided(torch.zeros(1, 4), time, label, none, guidance) for guidance in (1.0, 2.0)] for time in (0.45, 0.55))
+    assert torch.equal(*early), "guidance above 1 does not act on the first half of the way"
+    assert not torch.equal(*late)
     between = prior.guided(torch.zeros(1, 4), 0.3, label, none, 0.5)
     ends = [prior.guided(torch.zeros(1, 4), 0.3, label, none, guidance) for guidance in (0.0, 1.0)]
     torch.testing.assert_close(between, (ends[0] + ends[1]) / 2)
