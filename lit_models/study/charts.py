@@ -137,4 +137,9 @@ def svg(figure: Figure, name: str) -> Markup:
     drawing = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", buffer.getvalue().decode(), flags=re.DOTALL)
     head, body = drawing[drawing.index("<svg") :].split(">", 1)
     box = re.findall(r'viewBox="[^"]*"', head)[0]
-    return Markup(f"<svg {box}>" + re.sub(r'\bid="|href="#|url\(#', rf"\g<0>{name}-", body.strip()))
+    return with_prefix(f"<svg {box}>" + body.strip(), f"{name}-")
+
+
+def with_prefix(drawing: str, prefix: str) -> Markup:
+    """A drawing whose ids, and references to them, begin with `prefix`."""
+    return Markup(re.sub(r'\bid="|href="#|url\(#', rf"\g<0>{prefix}", str(drawing)))

@@ -13,8 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedErro
 
 from lit_models.checkpoints.files import replacing
 from lit_models.evaluation.sample_quality import FIRST, key
-from lit_models.study.charts import Entry, knob_charts, legend, quality_charts, response_groups
+from lit_models.study.charts import Entry, knob_charts, legend, quality_charts, response_groups, with_prefix
 from lit_models.study.expressions import LEAST_COVERAGE
+from lit_models.study.findings import findings
 from lit_models.study.variant_charts import equal_charts, exponents, growth_charts, variant_points
 
 PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "claims", "pictures")
@@ -67,6 +68,8 @@ def render(folder: Path, results: Entry) -> str:
     if not any("best" in row for row in results["rows"]):
         mark_best_of_older(own, results["columns"], key("coverage", spaces[0]))
     equal, growth = ([row for row in variants if (row["variant"]["factor"] is not None) == grown] for grown in (False, True))
+    longest = max((row["variant"]["seconds"] for row in equal), default=None)
+    compared = [row for row in equal if row["variant"]["seconds"] == longest] or [row for row in own if row["main"]]
     points, widths = variant_points(equal, systems), variant_points(growth, systems)
     engine = Environment(
         loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
@@ -76,7 +79,7 @@ def render(folder: Path, results: Entry) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    engine.filters["number"] = number
+    engine.filters |= {"number": number, "prefixed": prefixed}
     return engine.get_template("page.html").render(
         results,
         pictures=[picture | picture_data(folder / picture["file"]) for picture in results["pictures"]],
@@ -86,6 +89,7 @@ def render(folder: Path, results: Entry) -> str:
             for seconds in sorted({row["variant"]["seconds"] for row in equal}, reverse=True)
             for table in tables_of([row for row in equal if row["variant"]["seconds"] == seconds], f" {seconds:g} seconds of training,")
         ],
+        findings=findings(results, compared),
         equal_charts=equal_charts(points, systems, spaces),
         growth_charts=growth_charts(widths, systems, spaces),
         exponents=exponents(widths, systems, spaces),
@@ -108,6 +112,11 @@ def render(folder: Path, results: Entry) -> str:
     )
 
 
+def prefixed(entry: Entry, prefix: str) -> Entry:
+    """A chart that is shown a second time: its ids get a prefix of their own."""
+    return entry | {"svg": with_prefix(entry["svg"], prefix)}
+
+
 def number(value: float | None, digits: int | None = None) -> str:
     """A number with `digits` decimals, by default with three significant figures and the whole integer part."""
     if value is None:
@@ -120,7 +129,7 @@ def number(value: float | None, digits: int | None = None) -> str:
 def _complete(row: Entry) -> Entry:
     """A row with what those of older studies lack."""
     measured = any(value and value["mean"] is not None for value in row["values"].values())
-    return {"variant": None, "best": [], "labelled": "control" in row["values"]} | row | {"measured": measured}
+    return {"variant": None, "best": [], "command": "", "labelled": "control" in row["values"]} | row | {"measured": measured}
 
 
 def tables_of(rows: list[Entry], of: str = "") -> list[Entry]:

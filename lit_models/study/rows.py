@@ -40,7 +40,7 @@ def _rows(study: Path, system: System, found: list[Row], plan: Plan, images: int
         "seeds": [each["seed"] for each in found],
         "note": system.note,
     }
-    base |= {"best": [], "error": None}
+    base |= {"best": [], "error": None, "command": command(system, plan)}
     failed = [file.read_text() for seed in plan.seeds_of(system) if (file := folder_of(study, system, seed) / "error.txt").is_file()]
     if not found:
         error = failed[0] if failed else "not trained yet"
@@ -54,6 +54,14 @@ def _rows(study: Path, system: System, found: list[Row], plan: Plan, images: int
         own = {"best": [], "sampler": sampler, "main": number == 0, "labelled": sampler in found[0]["labelled"], "values": values}
         rows.append((base | own, estimates))
     return rows
+
+
+def command(system: System, plan: Plan) -> str:
+    """The command that trains a system as the study does, but for its snapshots."""
+    configs = [word for name in system.config for word in ("--config", name)]
+    length = [] if system.training_steps is None else [f"--trainer.max_steps={system.training_steps}", "--trainer.max_epochs=-1"]
+    data = [] if plan.dataset == "mnist" else ["--data.dataset", plan.dataset]
+    return " ".join(["lightning fit", *configs, *system.options, *length, *data, "--seed_everything", str(plan.seeds_of(system)[0])])
 
 
 def _over_seeds(of_seeds: list[Row], system: str, row: str, images: int) -> tuple[dict[str, Row], Estimates]:

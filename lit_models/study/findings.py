@@ -1,0 +1,62 @@
+"""What a study found, in three sentences: who comes nearest to real images, at what cost, and what became of the claims."""
+
+from typing import Any
+
+from lit_models.evaluation.sample_quality import key
+
+Row = dict[str, Any]
+GOOD_COVERAGE = 0.9
+
+
+def findings(results: dict[str, Any], rows: list[Row]) -> list[str]:
+    """The sentences; one is left out if the study has nothing for it.
+
+    Args:
+        rows: Those of trainings of equal seconds if there are any, of the longest ones; else the main rows.
+    """
+    spaces = results["study"].get("spaces", [])
+    sentences = [_nearest(rows, spaces), _cheapest(rows, spaces), _claims(results["claims"])]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _nearest(rows: list[Row], spaces: list[str]) -> str:
+    """The rows that no other one is nearer than, in each space."""
+    parts = []
+    for space in spaces:
+        name = key("kid", space)
+        best = sorted((row for row in rows if name in row["best"]), key=lambda row: row["values"][name]["mean"])
+        titles = list(dict.fromkeys(row["title"] for row in best))
+        if best:
+            parts.append(f"{_list(titles)} in the space {space} (KID {best[0]['values'][name]['mean']:.1f})")
+    return f"Nearest to real images, or not told apart from the nearest, are {'; '.join(parts)}." if parts else ""
+
+
+def _cheapest(rows: list[Row], spaces: list[str]) -> str:
+    """Of the systems that cover real images well, the one whose training had the fewest operations."""
+    name = key("coverage", spaces[0]) if spaces else ""
+    good = [row for row in rows if _mean(row, name) >= GOOD_COVERAGE and "teraflops" in row["values"]]
+    if not good:
+        return ""
+    least = min(good, key=lambda row: _mean(row, "teraflops"))
+    return (
+        f"With a coverage of at least {GOOD_COVERAGE:g}, the fewest operations of training has {least['title']}: "
+        f"{_mean(least, 'teraflops'):,.0f} TFLOP in {_mean(least, 'seconds'):,.0f} seconds."
+    )
+
+
+def _claims(claims: list[Row]) -> str:
+    verdicts = [claim["verdict"] for claim in claims]
+    counts = {verdict: verdicts.count(verdict) for verdict in ("holds", "does not hold", "depends", "not decided")}
+    if not any(counts[verdict] for verdict in ("holds", "does not hold", "depends")):
+        return ""
+    parts = [f"{counts['holds']} hold", f"{counts['does not hold']} do not", f"{counts['depends']} depend on how they are measured"]
+    parts += [f"{counts['not decided']} are not decided"] if counts["not decided"] else []
+    return f"Of {len(claims)} claims of the report {_list(parts)}."
+
+
+def _mean(row: Row, name: str) -> float:
+    return float((row["values"].get(name) or {}).get("mean") or 0.0)
+
+
+def _list(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

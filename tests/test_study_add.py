@@ -1,0 +1,75 @@
+"""`lightning study --add` puts a model of the user's own beside the shipped measures, and its page says what was found."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lit_models.study import shipped
+from lit_models.study.findings import findings
+from lit_models.study.plan import Plan, System
+from lit_models.study.rows import command
+
+PLAN = {
+    "dataset": "digits", "samples": 100, "samples_at_images": 100, "at_images": [500], "temperatures_of_curve": [], "decided": False,
+    "systems": {"ae": {"title": "AE", "config": ["ae", "fast"], "options": ["--model.channels=16"]}},
+}  # fmt: skip
+
+
+def test_an_added_model_alone_is_trained_and_stands_in_the_table_of_all(lightning, tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    assert lightning("study", "--config", "plan.yaml", "--output", "first") == 0
+    monkeypatch.setattr(shipped, "RESULTS", tmp_path / "first")
+    mine = {"model": {"class_path": "lit_models.vae.VAE", "init_args": {"channels": 16}}, "trainer": {"max_steps": 20}}
+    (tmp_path / "mymodel.yaml").write_text(yaml.safe_dump(mine))
+    capsys.readouterr()
+    assert lightning("study", "--config", "plan.yaml", "--add", "mymodel.yaml") == 0
+    assert "[1/1] mymodel, seed 0: trained in" in capsys.readouterr().out
+    rows = {row["system"]: row for row in json.loads((tmp_path / "study/results.json").read_text())["rows"] if row["main"]}
+    before = {row["system"]: row for row in json.loads((tmp_path / "first/results.json").read_text())["rows"] if row["main"]}
+    assert rows.keys() == {"ae", "mymodel"}
+    assert rows["ae"]["values"] == before["ae"]["values"]
+    assert rows["mymodel"]["values"]["kid_untrained"]["mean"] > 0
+    assert not list((tmp_path / "study/runs").glob("ae*"))
+    changed = json.loads((tmp_path / "first/measures/ae_seed_0.json").read_text()) | {"yardstick": "another one"}
+    (tmp_path / "first/measures/ae_seed_0.json").write_text(json.dumps(changed))
+    assert lightning("study", "--config", "plan.yaml", "--add", "mymodel.yaml", "--output", "second") == 0
+    rows = {row["system"]: row for row in json.loads((tmp_path / "second/results.json").read_text())["rows"] if row["main"]}
+    assert rows["ae"]["error"] == "not trained yet", "measures by another yardstick do not compare"
+    for words, message in ((["vae"], "expected the measures of the shipped study"), (["ae"], "--add expected names that the study lacks")):
+        shutil.rmtree(tmp_path / "first", ignore_errors=True)
+        assert lightning("study", "--config", "plan.yaml", "--output", "third", "--add", *words) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_row_has_the_command_that_trains_it() -> None:
+    system = System("ae_60s", "AE", ["ae", "fast"], ["--model.lr=0.1"], seconds=60, training_steps=500, seeds=[3])
+    found = command(system, Plan({"ae_60s": system}, [], dataset="digits"))
+    assert found == (
+        "lightning fit --config ae --config fast --model.lr=0.1 --trainer.max_steps=500 --trainer.max_epochs=-1 --data.dataset digits"
+        " --seed_everything 3"
+    )
+
+
+def row(title: str, best: list[str], **means: float) -> dict[str, Any]:
+    return {"title": title, "best": best, "values": {name: {"mean": mean} for name, mean in means.items()}}
+
+
+def test_the_findings_name_the_nearest_the_cheapest_and_the_claims() -> None:
+    rows = [
+        row("far", [], kid=9.0, kid_second=9.0, coverage=0.95, teraflops=10.0, seconds=5.0),
+        row("near", ["kid"], kid=2.0, kid_second=8.0, coverage=0.93, teraflops=1234.0, seconds=360.0),
+        row("like it", ["kid", "kid_second"], kid=2.1, kid_second=3.0, coverage=0.5, teraflops=1.0, seconds=1.0),
+    ]
+    verdicts = ["holds", "holds", "does not hold", "depends"]
+    results = {"study": {"spaces": ["first", "second"]}, "claims": [{"verdict": verdict} for verdict in verdicts]}
+    assert findings(results, rows) == [
+        "Nearest to real images, or not told apart from the nearest, are near and like it in the space first (KID 2.0); "
+        "like it in the space second (KID 3.0).",
+        "With a coverage of at least 0.9, the fewest operations of training has far: 10 TFLOP in 5 seconds.",
+        "Of 4 claims of the report 2 hold, 1 do not and 1 depend on how they are measured.",
+    ]
+    undecided = {"study": {}, "claims": [{"verdict": "not decided"}]}
+    assert findings(undecided, []) == []
