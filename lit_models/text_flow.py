@@ -51,7 +51,8 @@ class TextFlow(LatentSampling, LightningModule):
 
     Args:
         latent_dim: Width of the code.
-        guidance: By default. 1 is none, and above 1 samples show more clearly what the words say, and vary less.
+        guidance: By default. 1 is none, and above 1 samples show more clearly what the words say, and vary less. It acts on the second half
+            of the way from noise to codes.
         contrast: Weight of the contrastive loss beside the loss of the flow.
         lr: Learning rate. It falls to a fiftieth in `lr_steps` steps (null: 0.4 of the training).
         prior_lr: Learning rate of flow and text network. It falls to a fiftieth in `prior_steps` steps (null: the rest of the training).

@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from lit_models.evaluation.sample_quality import key
 from lit_models.study.charts import MARKERS, TITLES, Entry, draw_line, empty_axes, svg
@@ -34,7 +36,7 @@ def equal_charts(points: list[Entry], systems: Entry, spaces: list[str]) -> list
     for name, kind in measures_shown(spaces).items() if points else ():
         for across, unit in ACROSS.items():
             figure, axes = empty_axes(unit, kind)
-            axes.set_xscale("log")
+            _logarithmic(axes)
             for place, system in enumerate(systems):
                 own = sorted((point for point in points if point["system"] == system), key=lambda point: point["seconds_given"])
                 if across == "sample_seconds":
@@ -49,7 +51,7 @@ def growth_charts(points: list[Entry], systems: Entry, spaces: list[str]) -> lis
     charts = []
     for name, kind in measures_shown(spaces).items() if points else ():
         figure, axes = empty_axes("parameters", kind)
-        axes.set_xscale("log")
+        _logarithmic(axes)
         for place, system in enumerate(systems):
             own = sorted((point for point in points if point["system"] == system), key=lambda point: point["factor"])
             marker = MARKERS[place % len(MARKERS)]
@@ -58,6 +60,14 @@ def growth_charts(points: list[Entry], systems: Entry, spaces: list[str]) -> lis
             draw_line(axes, shipped, place, marker=marker, markersize=9)
         charts.append({"measure": _title(name, kind), "against": "parameters", "svg": svg(figure, f"growth-{name}")})
     return charts
+
+
+def _logarithmic(axes: Axes) -> None:
+    """A logarithmic scale whose ticks are plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def exponents(points: list[Entry], systems: Entry, spaces: list[str]) -> list[dict[str, Any]]:
