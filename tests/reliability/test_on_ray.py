@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -123,6 +124,7 @@ def test_a_study_on_ray_that_loses_a_machine_has_the_numbers_of_a_single_process
     assert "failed: " in output
     assert "ae, seed 0: trained in" in output
 
+    shutil.copytree(tmp_path / "many" / "speed", tmp_path / "one" / "speed")
     alone = subprocess.run([*command, "--output", "one"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert alone.returncode == 1, alone.stderr
     one, many = (tmp_path / study / "measures" / "ae_seed_0.json" for study in ("one", "many"))
