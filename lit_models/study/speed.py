@@ -1,6 +1,7 @@
-"""What a training step of a system costs: floating-point operations and seconds, by two short trainings with the whole schedule.
+"""What a training step of a system costs: floating-point operations and seconds, by short trainings with the whole schedule.
 
-Both are kept in `speed/NAME.json`. So a training of a number of seconds has the same number of steps for each seed and on each machine, and
+The seconds of a training are a + b N of its N steps: a has what is done once, such as the placing of a codebook. Both are found from two
+trainings of different length. All is kept in `speed/NAME.json`. So a training of a number of seconds has the same number of steps for each seed and on each machine, and
 its weights can be made again.
 """
 
@@ -22,7 +23,7 @@ from lit_models.study.plan import Plan, System
 from lit_models.study.training import Failed, exact_steps, fit, run_in
 
 COUNTED = 41  # steps whose operations are counted; the last one also has those of saving, and is left out
-TIMED = 8.0  # seconds that steps are timed for, about
+TIMED = (4.0, 16.0)  # seconds of the two trainings that are timed, about
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class Speed:
 
     Args:
         flops_per_image: Floating-point operations of training per image, in equal parts of the schedule.
-        seconds_per_step: None if no training of the study has a length in seconds.
+        seconds_once, seconds_per_step: None if no training of the study has a length in seconds.
         machine: That has timed the steps.
     """
 
     flops_per_image: list[float]
+    seconds_once: float | None
     seconds_per_step: float | None
     machine: str
 
@@ -47,8 +49,9 @@ class Speed:
 
     def steps(self, seconds: float) -> int:
         """Number of steps that a training of this length has."""
+        assert self.seconds_once is not None
         assert self.seconds_per_step is not None
-        return max(1, round(seconds / self.seconds_per_step))
+        return max(1, round((seconds - self.seconds_once) / self.seconds_per_step))
 
 
 def file_of(study: Path, system: System, plan: Plan) -> Path:
@@ -99,13 +102,19 @@ def _measure(system: System, plan: Plan, root: str, timed: bool) -> Speed:
     with TemporaryDirectory(prefix="speed_") as folder:
         overlay = exact_steps(COUNTED, further=[{"class_path": "callbacks.CountFlops"}])
         counted = _short_training(Path(folder) / "counted", overlay, system, plan, root)
-        per_step = None
+        once = per_step = None
         if timed:
-            steps = max(COUNTED, round(TIMED / (counted["trained"]["seconds"] / COUNTED)))
-            overlay = exact_steps(steps, [(steps - 1) * counted["trained"]["images"] // COUNTED])
-            saved = _short_training(Path(folder) / "timed", overlay, system, plan, root)
-            per_step = saved["trained"]["seconds"] / saved["global_step"]
-    return Speed(counted["flops"][:-1], per_step, machine())
+            images, known = counted["trained"]["images"] // COUNTED, counted["trained"]["seconds"] / COUNTED  # too slow: they were counted
+            ends: list[tuple[int, float]] = []
+            for seconds in TIMED:
+                steps = max(COUNTED, round(seconds / known))
+                saved = _short_training(Path(folder) / f"timed_{seconds:g}", exact_steps(steps, [(steps - 1) * images]), system, plan, root)
+                ends.append((saved["global_step"], saved["trained"]["seconds"]))
+                known = ends[-1][1] / ends[-1][0]
+            (few, short), (many, long) = ends
+            per_step = (long - short) / (many - few) if many > few and long > short else long / many
+            once = max(0.0, long - per_step * many)
+    return Speed(counted["flops"][:-1], once, per_step, machine())
 
 
 def _short_training(folder: Path, overlay: dict[str, Any], system: System, plan: Plan, root: str) -> dict[str, Any]:
