@@ -1,8 +1,8 @@
 """What a training step of a system costs: floating-point operations and seconds, by short trainings with the whole schedule.
 
 The seconds of a training are a + b N of its N steps: a has what is done once, such as the placing of a codebook. Both are found from two
-trainings of different length. All is kept in `speed/NAME.json`. So a training of a number of seconds has the same number of steps for each seed and on each machine, and
-its weights can be made again.
+trainings of different length. All is kept in `speed/NAME.json`. So a training of a number of seconds has the same number of steps for each
+seed and on each machine, and its weights can be made again.
 """
 
 import hashlib
