@@ -49,7 +49,8 @@ def measure_system(study: Path, system: System, seed: int, plan: Plan, yardstick
     run = run_in(folder_of(study, system, seed))
     assert run is not None
     best = run / "checkpoints" / "best.ckpt"
-    final = best if best.is_file() else best.with_name("last.ckpt")
+    # A training of some steps may end within an epoch, and the best model is that of a whole epoch.
+    final = best if best.is_file() and system.training_steps is None else best.with_name("last.ckpt")
     model, saved = open_checkpoint(final)
     images, labels = data_of_run(saved, root).images("test")
     whole = system.variant_of is None  # of a variant only the samples are measured
