@@ -226,6 +226,9 @@ def test_a_study_searches_settings_and_trains_the_best_for_equal_seconds(tmp_pat
     assert rows["ae_tuned"]["variant"] == {"of": "ae", "seconds": 1, "factor": None, "tuned": True}
     page = (tmp_path / "study/index.html").read_text()
     assert page.index("1 seconds of training") < page.index("AE, tuned") < page.index("<h2>Claims"), "in the table of the same seconds"
+    measured = json.loads((tmp_path / "study/measures/ae_1s_seed_0.json").read_text())
+    (last,) = (tmp_path / "study/runs/ae_1s/seed_0").rglob("last.ckpt")
+    assert measured["trained"] == torch.load(last, weights_only=False)["trained"], "measured at its end, which is within an epoch"
     before = sorted((file, file.stat().st_mtime_ns) for file in (tmp_path / "study/measures").iterdir())
     shutil.rmtree(tmp_path / "study/runs")
     assert lightning("study", "--config", "plan.yaml") == 0
