@@ -23,7 +23,7 @@ from lit_models.study.plan import Plan, System
 from lit_models.study.training import Failed, exact_steps, fit, run_in
 
 COUNTED = 41  # steps whose operations are counted; the last one also has those of saving, and is left out
-TIMED = (4.0, 16.0)  # seconds of the two trainings that are timed, about
+TIMED = 16.0  # seconds of the longer one of the two trainings that are timed, about; less for a shorter length
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def _measure(system: System, plan: Plan, root: str, timed: bool) -> Speed:
         if timed:
             images, known = counted["trained"]["images"] // COUNTED, counted["trained"]["seconds"] / COUNTED  # too slow: they were counted
             ends: list[tuple[int, float]] = []
-            for seconds in TIMED:
+            longer = min(TIMED, plan.tuning.seconds if system.seconds is None else system.seconds)
+            for seconds in (longer / 4, longer):
                 steps = max(COUNTED, round(seconds / known))
                 saved = _short_training(Path(folder) / f"timed_{seconds:g}", exact_steps(steps, [(steps - 1) * images]), system, plan, root)
                 ends.append((saved["global_step"], saved["trained"]["seconds"]))
