@@ -90,6 +90,10 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def accelerator() -> str:
+    return f"--trainer.accelerator={'gpu' if device() == 'cuda' else 'cpu'}"
+
+
 def quietly(*words: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         assert lightning([*words]) == 0, " ".join(words)
@@ -103,7 +107,7 @@ def speed_words(config: str) -> list[str]:
         "--data.init_args.verify=false",
     ]
     clock = ["--import=benchmarks.gpu", "--trainer.callbacks+=benchmarks.gpu.Clock"]
-    return ["fit", "--config", config, *shared, *clock, f"--trainer.accelerator={'gpu' if device() == 'cuda' else 'cpu'}"]
+    return ["fit", "--config", config, *shared, *clock, accelerator()]
 
 
 def newest(pattern: str) -> Path:
@@ -139,7 +143,7 @@ def speed(config: str, images: int, root: Path) -> Row:
 def resume() -> Row:
     """Whether a run that was stopped after an epoch ends with the weights of one that was not."""
     shared = ["fit", "--config", "vqvae", "--config", "fast", "--data.dataset", "digits", "--trainer.deterministic=true"]
-    shared += ["--model.autoencoder_steps=20", f"--trainer.accelerator={'gpu' if device() == 'cuda' else 'cpu'}"]
+    shared += ["--model.autoencoder_steps=20", accelerator()]
     weights = []
     for epochs in ((2,), (1, 2)):
         folder = f"resume_{len(epochs)}"

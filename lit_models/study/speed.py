@@ -1,7 +1,7 @@
 """What a training step of a system costs: floating-point operations and seconds, by short trainings with the whole schedule.
 
 The seconds of a training are a + b N of its N steps: a has what is done once, such as the placing of a codebook. Both are found from two
-trainings of different length. All is kept in `speed/NAME.json`. So a training of a number of seconds has the same number of steps for each
+trainings of different length. All is kept in the folder `speed`. So a training of a number of seconds has the same number of steps for each
 seed and on each machine, and its weights can be made again.
 """
 
@@ -20,7 +20,7 @@ import yaml
 from lit_models.study.machine import machine
 from lit_models.study.measuring import write_json
 from lit_models.study.plan import Plan, System
-from lit_models.study.training import Failed, exact_steps, fit, run_in
+from lit_models.study.training import Failed, exact_steps, fit, run_in, trained_as
 
 COUNTED = 41  # steps whose operations are counted; the last one also has those of saving, and is left out
 TIMED = 16.0  # seconds of the longer one of the two trainings that are timed, about; less for a shorter length
@@ -56,16 +56,9 @@ class Speed:
 
 def file_of(study: Path, system: System, plan: Plan) -> Path:
     """Where the speed is kept: systems with the same settings share one file."""
-    settings = (
-        "+".join(Path(name).stem for name in system.config),
-        hashlib.sha256(json.dumps(settings_of(system, plan)).encode()).hexdigest(),
-    )
-    return study / "speed" / f"{settings[0]}_{settings[1][:8]}.json"
-
-
-def settings_of(system: System, plan: Plan) -> list[str]:
-    """What the cost of a step depends on, besides the machine."""
-    return [*system.config, *system.options, plan.dataset]
+    names = "+".join(Path(name).stem for name in system.config)
+    digest = hashlib.sha256(json.dumps(trained_as(system, plan)).encode()).hexdigest()
+    return study / "speed" / f"{names}_{digest[:8]}.json"
 
 
 def known_speed(study: Path, system: System, plan: Plan) -> Speed | None:
@@ -80,10 +73,10 @@ def with_steps(plan: Plan, measured: Collection[str], study: Path, root: str) ->
     The speed of the systems that are named in `measured` is measured, if it is not known. One that cannot be trained is left as it is: its
     task says why.
     """
-    found = dict(plan.systems)
+    found, searched = dict(plan.systems), plan.tuned()
     for system in sorted(found.values(), key=lambda each: each.seconds is None):  # those that have to be timed come first
         known = known_speed(study, system, plan)
-        timed = system.seconds is not None or system in plan.tuned()
+        timed = system.seconds is not None or system in searched
         lacks = known is None or (known.seconds_per_step is None and timed)
         if lacks and system.name in measured:
             print(f"speed    of {system.title}", flush=True)

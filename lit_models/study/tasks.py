@@ -12,7 +12,7 @@ from lit_models.evaluation.yardstick import Yardstick
 from lit_models.study.measuring import is_measured, measure_system, write_json
 from lit_models.study.plan import Plan, System
 from lit_models.study.speed import file_of, known_speed
-from lit_models.study.training import Failed, folder_of, train, trained
+from lit_models.study.training import Failed, folder_of, train, trained, trained_as
 from lit_models.study.tuning import search_of, tune
 from lit_models.study.yardsticks import Yardsticks
 
@@ -96,7 +96,7 @@ class Search(NamedTuple):
         return values
 
     def _made_with(self, plan: Plan, yardstick: Yardstick) -> list[Any]:
-        return [*self.system.config, *self.system.options, plan.dataset, plan.tuning.trials, plan.tuning.seconds, yardstick.sha256]
+        return [*trained_as(self.system, plan), plan.tuning.trials, plan.tuning.seconds, yardstick.sha256]
 
 
 class Done(NamedTuple):

@@ -100,10 +100,15 @@ def finish(folder: Path, process: subprocess.Popen[bytes]) -> None:
         raise Failed(" | ".join(output[-3:]) or f"exit code {code}")
 
 
+def trained_as(system: System, plan: Plan) -> list[str]:
+    """What is trained on what, whatever the length of the training: configs, options and data set."""
+    return [*system.config, *system.options, plan.dataset]
+
+
 def settings_of(system: System, plan: Plan) -> list[str]:
     """The settings that decide whether a system has to be trained again."""
     length = f"{plan.budget_minutes}" if system.training_steps is None else f"{system.training_steps} steps"
-    return [*system.config, *system.options, plan.dataset, length]
+    return [*trained_as(system, plan), length]
 
 
 def _overlay(system: System, plan: Plan) -> dict[str, Any]:
