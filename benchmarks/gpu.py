@@ -33,6 +33,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from benchmarks.throughput import by_hand, write_random_mnist
 from datamodules import ImageDataModule, split
 from datamodules.sources import data_root
+from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.checkpoints.loading import open_checkpoint
 from lit_models.command import main as lightning
 from lit_models.evaluation import yardstick_of
@@ -150,7 +151,7 @@ def resume() -> Row:
         for number, epoch in enumerate(epochs):
             again = ["--ckpt_path", "last"] if number else []
             quietly(*shared, f"--trainer.default_root_dir={folder}", f"--trainer.max_epochs={epoch}", "--model.prior_steps=20", *again)
-        weights.append(torch.load(newest(f"{folder}/**/last.ckpt"), weights_only=True, map_location="cpu")["state_dict"])
+        weights.append(read_checkpoint(newest(f"{folder}/**/last.ckpt"))["state_dict"])
     one, two = weights
     return {"equal weights": all(torch.equal(one[name], two[name]) for name in one if isinstance(one[name], torch.Tensor))}
 

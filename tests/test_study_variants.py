@@ -194,7 +194,7 @@ def test_a_length_in_seconds_is_a_number_of_steps_that_is_measured_once(tmp_path
     train(tmp_path, found.systems["ae_3s"], 0, found, "data")
     run = run_in(folder_of(tmp_path, equal, 0))
     assert run is not None
-    trained = torch.load(run / "checkpoints" / "last.ckpt", weights_only=False)
+    trained = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert trained["global_step"] == steps
     assert trained["lr_schedulers"][0]["last_epoch"] == steps
     assert trained["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(8e-3 / 50, rel=0.01), "the schedule has reached its end"
@@ -228,7 +228,7 @@ def test_a_study_searches_settings_and_trains_the_best_for_equal_seconds(tmp_pat
     assert page.index("1 seconds of training") < page.index("AE, tuned") < page.index("<h2>Claims"), "in the table of the same seconds"
     measured = json.loads((tmp_path / "study/measures/ae_1s_seed_0.json").read_text())
     (last,) = (tmp_path / "study/runs/ae_1s/seed_0").rglob("last.ckpt")
-    assert measured["trained"] == torch.load(last, weights_only=False)["trained"], "measured at its end, which is within an epoch"
+    assert measured["trained"] == torch.load(last, weights_only=True)["trained"], "measured at its end, which is within an epoch"
     before = sorted((file, file.stat().st_mtime_ns) for file in (tmp_path / "study/measures").iterdir())
     shutil.rmtree(tmp_path / "study/runs")
     assert lightning("study", "--config", "plan.yaml") == 0

@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 import yaml
 
+from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.study.machine import machine
 from lit_models.study.measuring import write_json
 from lit_models.study.plan import Plan, System
@@ -120,5 +120,4 @@ def _short_training(folder: Path, overlay: dict[str, Any], system: System, plan:
     run = run_in(folder)
     assert run is not None
     kept = next(iter((run / "snapshots").glob("*.ckpt")), run / "checkpoints" / "last.ckpt")
-    saved: dict[str, Any] = torch.load(kept, weights_only=False)  # of a training that this process has begun
-    return saved
+    return read_checkpoint(kept)
