@@ -29,6 +29,7 @@ from lit_models.evaluation.judge_output import JudgeOutput
 from lit_models.evaluation.memorisation import nearer_to_training, nearest
 from lit_models.evaluation.neighbourhoods import radii
 from lit_models.evaluation.sample_quality import SampleQuality, key
+from lit_models.evaluation.yardstick_files import SHIPPED, read
 
 SplitName = Literal["val", "test"]
 Values = dict[str, float]
@@ -67,8 +68,7 @@ class Yardstick:
     @property
     def sha256(self) -> str:
         """Names the networks of the yardstick: numbers of two yardsticks do not compare."""
-        parts = f"{self.judge.sha256 if self.judge else ''} {self.spaces.sha256}"
-        return hashlib.sha256(parts.encode()).hexdigest()
+        return hash_of_networks(self.judge.sha256 if self.judge else "", self.spaces.sha256)
 
     @cached_property
     def real_features(self) -> dict[str, Tensor]:
@@ -168,6 +168,17 @@ def yardstick_of(dataset: str, data: HasImages, n: int = 10_000, split: SplitNam
     """
     found = judge_of(dataset, data)
     return Yardstick(data, found[0] if found else None, spaces_of(dataset, data.images("train")[0], data=data), n, split, inception)
+
+
+def hash_of_networks(judge: str, spaces: str) -> str:
+    """The hash of a yardstick, from those of the files of its judge and of its spaces."""
+    return hashlib.sha256(f"{judge} {spaces}".encode()).hexdigest()
+
+
+def hash_of_shipped(dataset: str) -> str:
+    """The hash of the yardstick that the package has for a data set."""
+    judge, spaces = (read(folder / f"{dataset}.pt").sha256 for folder in (SHIPPED["judge"], SHIPPED["spaces"]))
+    return hash_of_networks(judge, spaces)
 
 
 def floor_of_kid(values: Values, space: str) -> float:

@@ -186,9 +186,12 @@ def _decoder_parameters(model: LightningModule) -> int | None:
 
 
 def _last_scalars(run: Path) -> dict[str, float]:
-    """The last value of each curve of the run."""
+    """The last value of each curve of the run; none of a run that ended before its first."""
     newest: dict[str, float] = {}
-    with (run / "metrics.csv").open(newline="") as stream:
+    file = run / "metrics.csv"
+    if not file.is_file():
+        return newest
+    with file.open(newline="") as stream:
         for row in csv.DictReader(stream):
             newest |= {name: float(value) for name, value in row.items() if value and name not in ("step", "epoch")}
     return newest
