@@ -1,4 +1,4 @@
-"""Samplers and figures give on a GPU what they give on the CPU, within a grey level. The GPU is pretended: it raises where two devices meet."""
+"""Samplers and figures give on a GPU what they give on the CPU, within a grey level. The GPU is pretended: it raises where devices meet."""
 
 from pathlib import Path
 
