@@ -23,6 +23,7 @@ from lit_models.study.rows import rows_of
 from lit_models.study.speed import known_speed, with_steps
 from lit_models.study.training import Failed, folder_of, run_in, train
 from lit_models.study.variant_charts import exponents
+from lit_models.training.schedules import warmup_cosine
 
 
 def measured(seed: int, **kid: float) -> dict[str, Any]:
@@ -197,7 +198,8 @@ def test_a_length_in_seconds_is_a_number_of_steps_that_is_measured_once(tmp_path
     trained = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert trained["global_step"] == steps
     assert trained["lr_schedulers"][0]["last_epoch"] == steps
-    assert trained["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(8e-3 / 50, rel=0.01), "the schedule has reached its end"
+    rate = 8e-3 * warmup_cosine(steps, steps)  # on a slow machine, these are less steps than those of the warm-up
+    assert trained["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(rate), "the schedule has the length of the training"
 
 
 def flops_of_a_pass(model: AE) -> int:
