@@ -225,7 +225,7 @@ def main() -> int:
     yardstick = yardstick_of("mnist", ImageDataModule("mnist", root=root).whole(), split="test")
     with TemporaryDirectory() as folder:
         row = train_and_measure({name: asked[name] for name in settings}, Path(folder), root, yardstick)
-    print(table({given.verb: row}))
+    print(table({given.name if given.verb == "add" else given.file.stem: row}))
     if missed(row):
         print("\n".join(missed(row)))
         return 1
