@@ -53,8 +53,7 @@ class PretendGpu(TorchDispatchMode):
 
 
 MAY_MEET = ("aten::_to_copy", "aten::copy_")
-
-MAY_BE_INDEXED = ("aten::index", "aten::index_put_", "aten::_index_put_impl_")
+MAY_BE_INDEXED = ("aten::index", "aten::index_put_", "aten::_index_put_impl_")  # by indices on the CPU
 
 
 def carry_out(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -19,6 +19,7 @@ import torch
 import yaml
 
 from datamodules import ImageDataModule
+from datamodules.named import NAMES
 from lit_models.command.arguments import seeds
 from lit_models.study.columns import COLUMNS, columns_of
 from lit_models.study.measuring import data_of_run, is_measured, measures_of
@@ -85,6 +86,14 @@ def test_a_plan_adds_systems_to_those_of_another_one(tmp_path: Path) -> None:
     assert mine.systems.keys() == quick.systems.keys() | {"mine"}
     assert mine.systems["ae"].title == "my AE"
     assert mine.systems["vqvae"] == quick.systems["vqvae"]
+
+
+@pytest.mark.parametrize("name", ["study", "study_fashion", "study_quick"])
+def test_systems_of_shipped_plans_are_of_shipped_configs(name: str) -> None:
+    plan = read_plan(configs.find(name))
+    for system in plan.systems.values():
+        assert all(configs.find(each).is_file() for each in system.config)
+    assert plan.dataset in NAMES
 
 
 def test_seeds_are_those_of_the_command_line_for_every_system() -> None:
