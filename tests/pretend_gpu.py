@@ -4,7 +4,7 @@ They raise as those of a real GPU do where tensors of two devices meet, where a 
 the memory. Fake tensors have no values, so nothing that looks at values, such as a figure, runs on them; here it does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -97,14 +97,18 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             yield
 
 
-def on_pretended_gpu(model: LightningModule) -> LightningModule:
-    """The model with its parameters and buffers there."""
+def placed(model: LightningModule, place: Callable[[Tensor], Tensor]) -> LightningModule:
+    """The model with its parameters and buffers on a GPU, where `place` puts them."""
     for part in model.modules():
         for name, parameter in part._parameters.items():
             if parameter is not None:
-                part._parameters[name] = nn.Parameter(OnGpu(parameter.detach()), parameter.requires_grad)
+                part._parameters[name] = nn.Parameter(place(parameter.detach()), parameter.requires_grad)
         for name, buffer in part._buffers.items():
             if buffer is not None:
-                part._buffers[name] = OnGpu(buffer)
+                part._buffers[name] = place(buffer)
     model._device = GPU
     return model
+
+
+def on_pretended_gpu(model: LightningModule) -> LightningModule:
+    return placed(model, OnGpu)

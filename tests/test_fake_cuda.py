@@ -12,7 +12,8 @@ import pytest
 import torch
 from builders import BUILD, build
 from lightning.pytorch import LightningModule
-from torch import Tensor, nn
+from pretend_gpu import placed
+from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorDeviceMismatchError, FakeTensorMode
 from torch.optim.swa_utils import AveragedModel
 
@@ -28,15 +29,7 @@ def on_fake_cuda(model: LightningModule, mode: FakeTensorMode) -> LightningModul
         with mode:
             return found.to("cuda")
 
-    for part in model.modules():
-        for name, parameter in part._parameters.items():
-            if parameter is not None:
-                part._parameters[name] = nn.Parameter(fake(parameter), parameter.requires_grad)
-        for name, buffer in part._buffers.items():
-            if buffer is not None:
-                part._buffers[name] = fake(buffer)
-    model._device = torch.device("cuda", 0)
-    return model
+    return placed(model, fake)
 
 
 def in_training(model: LightningModule) -> LightningModule:

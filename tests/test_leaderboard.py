@@ -65,6 +65,9 @@ def test_the_table_must_be_that_of_the_rows(tmp_path: Path, capsys) -> None:
     leaderboard.write_table(tmp_path)
     assert leaderboard.check(tmp_path) == 0
     assert "[VAE/GAN](row.json)" in (tmp_path / "README.md").read_text()
+    (tmp_path / "empty.json").write_text("{}")
+    assert leaderboard.check(tmp_path) == 1
+    assert "empty: expected the keys" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("name", "sampler", "once"), [("ae", "gmm", True), ("vqvae", "autoregressive", False), ("flow", "own", False)])

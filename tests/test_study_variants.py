@@ -198,7 +198,7 @@ def test_a_length_in_seconds_is_a_number_of_steps_that_is_measured_once(tmp_path
     trained = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert trained["global_step"] == steps
     assert trained["lr_schedulers"][0]["last_epoch"] == steps
-    rate = 8e-3 * warmup_cosine(steps, steps)  # on a slow machine, these are less steps than those of the warm-up
+    rate = 8e-3 * warmup_cosine(steps, steps)  # on a slow machine, these are fewer steps than those of the warm-up
     assert trained["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(rate), "the schedule has the length of the training"
 
 
