@@ -1,26 +1,26 @@
-"""The messages of a run at its start and its end, and the values by which HPARAMS compares runs."""
+"""The messages of a run at its start and its end, and what it tells TensorBoard of itself."""
 
-import math
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from datamodules.contracts import HasImages
 from lit_models import MODELS
 from lit_models.contracts import CanDecode, CanReconstruct, CanSample, HasAnchors, HasTrainingCodes
-from lit_models.evaluation import HEADLINES
 from lit_models.training.fixed_images import data_name
 
 
 class Report(Callback):
     """Prints folder, device, data set and size at the start; the best metric, the last grid and the next commands at the end.
 
-    Hyperparameters go to TensorBoard's HPARAMS with the best validation metrics, under `best/...`.
+    Hyperparameters go to TensorBoard's HPARAMS.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -34,7 +34,7 @@ class Report(Callback):
         print(f"data     {data_name(trainer)}")
         print(f"look     lightning board {shown(folder.parent.parent)}", flush=True)
         if trainer.ckpt_path is None:  # the line of a resumed run in HPARAMS exists already
-            self._hparams(trainer, pl_module, math.nan)
+            self._record(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         kept = trainer.checkpoint_callback
@@ -43,27 +43,18 @@ class Report(Callback):
         folder = run_folder(trainer)
         print()
         if kept.best_model_score is not None:
-            score, step = float(kept.best_model_score), trainer.fit_loop.epoch_loop._batches_that_stepped
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.log_metrics({f"best/{kept.monitor}": score}, step)
-            print(f"best     {kept.monitor} {score:.4f}")
+            print(f"best     {kept.monitor} {float(kept.best_model_score):.4f}")
         grids = sorted((folder / "figures" / "samples" / "grid").glob("*.png"))
         if grids:
             print(f"grid     {shown(grids[-1])}")
         for number, command in enumerate(next_commands(pl_module, trainer.datamodule, shown(folder))):
             print(f"{'' if number else 'next':9}{command}", flush=True)
 
-    def _hparams(self, trainer: Trainer, pl_module: LightningModule, score: float) -> None:
-        monitor = getattr(trainer.checkpoint_callback, "monitor", None)
+    def _record(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = dict(trainer.datamodule.hparams_initial) if trainer.datamodule else {}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("ignore", message="NaN or Inf found in input tensor")
-                    data = dict(trainer.datamodule.hparams_initial) if trainer.datamodule else {}
-                    params = {"model": type(pl_module).__name__, **data, **pl_module.hparams_initial}
-                    measured = {f"{stage}/{name}": math.nan for stage in ("final", "test") for name in HEADLINES}  # by lightning test
-                    logger.log_hyperparams(params, ({f"best/{monitor}": score} if monitor else {}) | measured)
+                record_hyperparameters(logger.experiment, {"model": type(pl_module).__name__, **data, **pl_module.hparams_initial})
 
 
 def next_commands(model: LightningModule, data: LightningDataModule | None, run: str) -> Iterator[str]:
@@ -82,6 +73,14 @@ def next_commands(model: LightningModule, data: LightningDataModule | None, run:
         module = type(data).__module__
         of_data = "" if module.startswith("datamodules.") or module in modules else f" --import {module}"
         yield f"lightning test {run}{own}{of_data}"
+
+
+def record_hyperparameters(writer: SummaryWriter, parameters: dict[str, Any]) -> None:
+    """Give a run its line in HPARAMS. Its values are the newest points of the run's curves, so no chart of its own is needed."""
+    plain = {name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in parameters.items()}
+    _, beginning, end = hparams(plain, {})  # the first would fix the columns for all runs: lightning board writes it
+    for summary in (beginning, end):
+        writer.file_writer.add_summary(summary)
 
 
 def run_folder(trainer: Trainer) -> Path:

@@ -1,10 +1,14 @@
-"""The data sets that have a name: their shape and classes, known before any file is read."""
+"""The data sets that have a name: their shape and classes, known before any file is read, and without torch."""
+
+from __future__ import annotations
 
 import difflib
 import string
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lit_models.contracts import ImageShape
+if TYPE_CHECKING:
+    from lit_models.contracts import ImageShape
 
 DIGITS = tuple(string.digits)
 GREY: ImageShape = (1, 28, 28)

@@ -97,9 +97,9 @@ def provide(dataset: str | None, root: Path, named_root: bool) -> tuple[str, str
         if own_path(name, str(root) if named_root else None) is None:
             raise unknown_name(name)
         return name, None
-    source = "mnist" if name == "stacked_mnist" else name
-    if _is_there(source, root):
+    if is_there(name, root):
         return name, None
+    source = source_of(name)
     try:
         _download(source, root)
         return name, None
@@ -118,9 +118,16 @@ def provide(dataset: str | None, root: Path, named_root: bool) -> tuple[str, str
         ) from error
 
 
-def _is_there(dataset: str, root: Path) -> bool:
+def source_of(dataset: str) -> str:
+    """The data set whose files a data set is made from."""
+    return "mnist" if dataset == "stacked_mnist" else dataset
+
+
+def is_there(dataset: str, root: Path) -> bool:
+    """Whether a data set with a name needs no download."""
     if dataset == "digits":
         return True
+    dataset = source_of(dataset)
     return (find_archive if dataset in ARCHIVES else find_files)(dataset, root) is not None
 
 

@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from any_images import file_of_kind
+from browser import chrome
 
 import lit_models
 from lit_models.command import main
@@ -113,6 +115,13 @@ def stop_at(tmp_path: Path) -> Callable[..., list[str]]:
         return ["--import=stopper", "--trainer.callbacks+=stopper.StopAt", *place]
 
     return words
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    driver = chrome(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
 
 
 def bare_config(model: str) -> Path:

@@ -56,7 +56,7 @@ def curves(run: Path) -> dict[tuple[str, int], list[float]]:
     for file in sorted(run.glob("events.*")):
         for event in EventFileLoader(str(file)).Load():
             for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith(("best/", "final/", "test/")):
+                if value.metadata.plugin_data.plugin_name == "scalars" and not value.tag.startswith(("val/final/", "test/")):
                     points.setdefault((value.tag, event.step), []).append(float(tensor_util.make_ndarray(value.tensor)))
     return points
 

@@ -113,7 +113,7 @@ def test_overlays_go_with_any_model(overlay: str, fit, tmp_path: Path) -> None:
     assert ("val/nelbo" in metrics) == (overlay == "binarized")
 
 
-def test_hyperparameters_and_best_metric_reach_hparams_once(fit, tmp_path: Path) -> None:
+def test_hyperparameters_reach_hparams_once_and_make_no_chart(fit, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
     fit("ae", "--trainer.max_epochs=1")
@@ -121,8 +121,7 @@ def test_hyperparameters_and_best_metric_reach_hparams_once(fit, tmp_path: Path)
     run = tmp_path / "logs" / "ae" / "digits" / "version_0"
     values = [value for file in run.glob("events.*") for event in EventFileLoader(str(file)).Load() for value in event.summary.value]
     assert sum(value.tag == "_hparams_/session_start_info" for value in values) == 1
-    assert any(value.tag == "best/val/loss" for value in values)
-    assert not any(value.tag == "hp_metric" for value in values)
+    assert not any(value.tag in ("hp_metric", "epoch") or value.tag.startswith(("best/", "test/")) for value in values)
 
 
 def test_python_m_is_the_same_program_and_the_wheel_holds_the_configs(tmp_path: Path) -> None:

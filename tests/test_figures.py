@@ -9,14 +9,17 @@ import torch
 from blots import FASHION, MODELS, WORDS, Blots, fit
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.colors import to_rgb
 from PIL import Image, ImageFont
 from test_callbacks import trainer_in
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from callbacks import Centroids, CodebookUsage, Latents, LogDensity, Neighbours, Reconstructions, Samples, SeedEachStep, Stages, Traversal
 from callbacks.figures import centroids, neighbours, samples, stages, traversal
 from callbacks.figures.classes import heads_of, note, shown_classes
-from callbacks.figures.picture import LONG, cut, grid_picture
+from callbacks.figures.latents import in_colours
+from callbacks.figures.picture import CARD, LARGEST, LONG, cut, grid_picture, letters, wrapped
 from lit_models.ae import AE
 from lit_models.anchored import AnchoredDecoder
 from lit_models.study import pictures
@@ -187,8 +190,37 @@ def test_the_projector_has_names_and_thumbnails_in_colour(tmp_path: Path) -> Non
     assert metadata.read_text().splitlines() == [WORDS[label] for label in labels.tolist()]
     sprite = np.asarray(Image.open(metadata.with_name("sprite.png")))
     assert sprite.shape == (4 * 32, 4 * 32, 3)
-    first = data.reference_images("val", 1)[0][0].mean(dim=(1, 2)).numpy()
-    assert np.allclose(sprite[:32, :32].mean(axis=(0, 1)) / 255, first, atol=0.01), "colours are not inverted"
+    first = avg_pool2d(data.reference_images("val", 1)[0][0], 2).movedim(0, -1).numpy()
+    assert np.allclose(sprite[2:30, 2:30] / 255, first[2:30, 2:30], atol=0.01), "colours are not inverted"
+    frame = np.array(to_rgb(f"C{int(labels[0])}"))
+    assert np.allclose(sprite[0, :32] / 255, frame, atol=0.01), "the frame has the colour of the class"
+
+
+def test_grey_thumbnails_are_ink_in_the_colour_of_the_class_on_white() -> None:
+    images = torch.tensor([0.0, 0.5, 1.0]).view(1, 1, 1, 3).expand(2, -1, -1, -1)
+    for image, colour in zip(in_colours(images, ["C0", "C3"]), ("C0", "C3"), strict=True):
+        paper, half, ink = image[:, 0].T
+        assert torch.equal(paper, torch.ones(3))
+        torch.testing.assert_close(ink, torch.tensor(to_rgb(colour)))
+        torch.testing.assert_close(half, (paper + ink) / 2)
+
+
+@pytest.mark.parametrize(("n", "columns", "side"), [(80, 8, 28), (64, 8, 28), (20, 10, 28), (400, 20, 28), (24, 3, 64), (4, 2, 28)])
+def test_letters_can_be_read_in_a_card_of_tensorboard(n: int, columns: int, side: int) -> None:
+    picture = grid_picture(torch.rand(n, 1, side, side), columns, "samples, sampler autoregressive, row = class | mnist, epoch 12")
+    high, wide = picture.shape[:2]
+    first = np.flatnonzero((picture[: high // 4] < 128).any(axis=(1, 2)))[0]
+    assert first < 30, "the title is at the top"
+    size = letters(wide, high)
+    assert size == LARGEST or size * min(1, CARD[0] / wide, CARD[1] / high) >= 9
+
+
+def test_a_title_is_wrapped_and_loses_no_word() -> None:
+    font = ImageFont.load_default(size=20)
+    title = "samples, sampler autoregressive, row = class | fashion_mnist, epoch 12"
+    lines = wrapped(title, 300, font)
+    assert " ".join(lines) == title
+    assert all(font.getlength(line) <= 300 for line in lines)
 
 
 def test_a_run_is_called_by_the_name_of_its_images(tmp_path: Path) -> None:

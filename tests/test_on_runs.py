@@ -10,6 +10,8 @@ from conftest import DIGITS, MODELS, mnist_root, needs_mnist
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lit_models.command.board_layout import describe_runs
+
 
 def test_a_class_of_ones_own_beside_its_config_is_found(lightning, tmp_path: Path) -> None:
     folder = tmp_path / "work"
@@ -203,7 +205,7 @@ def test_a_trial_of_the_code_leaves_no_run_and_harms_none(fit, tmp_path: Path) -
 
 
 def test_the_headlines_of_a_test_stand_beside_the_hyperparameters(fit, lightning, tmp_path: Path, capsys) -> None:
-    """HPARAMS knows of them from the start of the run, and has their values after `lightning test`."""
+    """HPARAMS has the newest points of curves, and in addition what `lightning test` has measured."""
     fit("ae", "--trainer.max_epochs=1")
     run = tmp_path / "logs" / "ae" / "digits" / "version_0"
     assert lightning("test", run, "--samples", 100) == 0
@@ -211,10 +213,12 @@ def test_the_headlines_of_a_test_stand_beside_the_hyperparameters(fit, lightning
     assert "no judge for digits: its measures are n/a" in said
     board = EventAccumulator(str(run)).Reload()
     printed = next(float(line.split()[1]) for line in said.splitlines() if line.startswith("val/mse"))
-    assert board.Scalars("final/mse")[-1].value == pytest.approx(printed, rel=1e-3)
-    session = board.SummaryMetadata("_hparams_/experiment")
-    for name in (b"final/mse", b"final/kid_untrained", b"test/mse", b"test/coverage"):
-        assert name in session.plugin_data.content
+    assert board.Scalars("val/final/mse")[-1].value == pytest.approx(printed, rel=1e-3)
+    describe_runs(tmp_path / "logs")  # lightning board does
+    columns = EventAccumulator(str(run)).Reload().SummaryMetadata("_hparams_/experiment").plugin_data.content
+    for name in (b"val/mse", b"val/final/mse", b"val/final/kid", b"test/mse", b"test/coverage"):
+        assert name in columns
+    assert b"val/coverage" not in columns, "no run on the small digits has this curve"
     assert lightning("test", run, "--samples", 100, "--split", "test") == 0
     assert "test/mse" in capsys.readouterr().out
     assert EventAccumulator(str(run)).Reload().Scalars("test/mse")
@@ -234,15 +238,8 @@ def test_samples_are_measured_beside_real_images(fit, lightning, tmp_path: Path,
     assert float(lines["val/recognisable"][1]) < 0.2
     assert float(lines["val/recognisable"][3]) > 0.85, "of real images"
     assert float(lines["val/sharpness"][3]) == pytest.approx(1, abs=0.1)
-    assert {
-        "val/kid",
-        "val/kid_untrained",
-        "val/coverage",
-        "val/spread",
-        "val/probe",
-        "val/sigma50_centroids",
-        "val/reconstruction_recognisable",
-    } <= lines.keys()
+    measures = "kid kid_untrained coverage spread probe sigma50_centroids reconstruction_recognisable"
+    assert {f"val/{name}" for name in measures.split()} <= lines.keys()
     assert "200 samples (sampler gaussian)" in said
     assert float(lines["val/nearer_to_training"][3]) == pytest.approx(0.5, abs=0.2), "of real images"
     assert "noise at centroids, sigma in class spreads" in said

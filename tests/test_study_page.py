@@ -2,15 +2,14 @@
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import needs_browser, resize
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -19,11 +18,6 @@ from lit_models.study.page import write_page
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'text' {{ 7 * 7 }} $x"
 KINDS = ("samples", "latents")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-needs_browser = pytest.mark.skipif(
-    find_spec("selenium") is None or CHROMIUM is None or DRIVER is None,
-    reason="a browser needs selenium (pip install selenium), chromium and chromedriver (apt-get install chromium chromium-driver)",
-)
 
 
 def column(key: str, better: str | None, digits: int) -> dict[str, Any]:
@@ -162,25 +156,9 @@ def test_the_line_is_the_mean_of_the_stages_that_every_seed_has() -> None:
     assert seeds[2] == pytest.approx(np.array([[0.5, 0.6], [2.5, 0.8]]))
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"):
-        options.add_argument(f"--{switch}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))  # without a path, selenium would download one
-    yield driver
-    driver.quit()
-
-
 def opened(browser: Any, folder: Path, width: int = 1200) -> Any:
     """The page in Chromium; the width is that of the page, which a window's can't go below 500."""
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False})
+    resize(browser, width)
     browser.get(write_page(folder).as_uri())
     return browser
 

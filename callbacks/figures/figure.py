@@ -1,4 +1,4 @@
-"""What all figures share: they draw after validations, write on rank 0, and go to TensorBoard and to files."""
+"""What all figures share: they draw after validations, write on rank 0, and go to files and loggers."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -7,21 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
-from PIL import Image
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 
 from callbacks.figures.classes import MOST, shown_classes
+from callbacks.figures.show import show
 from callbacks.observer import Observer
 from datamodules.contracts import DescribesImages
-from lit_models.checkpoints.files import replacing
 from lit_models.training.fixed_images import data_name, fixed_images
 
 Drawn = Iterator[tuple[str, np.ndarray]]
 
 
 class Figure(Observer):
-    """Draws after the validation of every `every_n_epochs`-th epoch, and of the last, into TensorBoard and `figures/`."""
+    """Draws after the validation of every `every_n_epochs`-th epoch, and of the last, into `figures/` and the loggers."""
 
     def __init__(self, every_n_epochs: int = 1) -> None:
         if every_n_epochs < 1:
@@ -31,7 +30,9 @@ class Figure(Observer):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
-            self.folder = Path(trainer.log_dir or trainer.default_root_dir) / "figures"  # here, because log_dir is collective
+            own = isinstance(trainer.logger, TensorBoardLogger | CSVLogger)  # others have a store that all runs share
+            folder = trainer.log_dir if own else None  # here, because log_dir is collective
+            self.folder = Path(folder or trainer.default_root_dir) / "figures"
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
@@ -39,23 +40,11 @@ class Figure(Observer):
         if due and self.is_due(trainer) and trainer.is_global_zero:
             with self.observing(pl_module):
                 for tag, picture in self.draw(trainer, pl_module):
-                    self._write(trainer, tag, picture)
+                    show(trainer, self.folder, tag, picture)
 
     @abstractmethod
     def draw(self, trainer: Trainer, pl_module: LightningModule) -> Drawn:
         """Tags and pictures, (H, W, 3) uint8."""
-
-    def _write(self, trainer: Trainer, tag: str, picture: np.ndarray) -> None:
-        # The step that Lightning's loggers give to this validation: batches seen, whatever the number of optimisers.
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        inside = "" if trainer.is_last_batch else f"_step_{trainer.global_step:06d}"  # a validation within an epoch
-        file = self.folder / tag / f"epoch_{trainer.current_epoch + 1:04d}{inside}.png"
-        with replacing(file) as part:
-            Image.fromarray(picture).save(part, format="png")
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(tag, picture, step, dataformats="HWC")
-                logger.experiment.flush()
 
 
 def caption(trainer: Trainer, what: str) -> str:

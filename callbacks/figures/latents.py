@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from matplotlib.colors import hsv_to_rgb, to_hex
+from matplotlib.colors import hsv_to_rgb, to_hex, to_rgb
 from matplotlib.figure import Figure as Plot
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -31,7 +31,8 @@ class Latents(Figure):
     Only the centroids of the first ten of more classes are marked. Images without labels have one colour and no mark.
 
     Codes of two or three numbers are shown as they are, and a code of one number against its rank. At the end of training the codes of
-    validation images go to TensorBoard's embedding projector, with thumbnails.
+    validation images go to TensorBoard's embedding projector, with thumbnails in the colours of
+    their classes.
 
     Args:
         method: Projection of longer codes. t-SNE preserves neighbours, not distances, and takes half a minute.
@@ -59,12 +60,12 @@ class Latents(Figure):
             axes = tuple(f"PC {i + 1} ({share:.0%} of variance)" for i, share in enumerate(pca.explained_variance_ratio_))
         else:
             flat, axes = TSNE(2, init="pca", random_state=0).fit_transform(points), ("t-SNE 1", "t-SNE 2")
-        plot = Plot(figsize=(7, 6), layout="constrained")
+        plot = Plot(figsize=(5.5, 4.5), layout="constrained")
         panel = plot.subplots(subplot_kw={"projection": "3d"} if flat.shape[1] == 3 else {})
         marked = mark_classes(panel, flat, classes, names_of_labels(trainer, pl_module, labels))
         some = f", first {marked} of {len(set(classes.tolist()))} classes named" if marked < len(set(classes.tolist()) - {-1}) else ""
         sides = dict(zip(("xlabel", "ylabel", "zlabel"), axes, strict=False))
-        panel.set(**sides, title=fill(caption(trainer, f"codes of {len(flat)} training images{some}"), 62))
+        panel.set(**sides, title=fill(caption(trainer, f"codes of {len(flat)} training images{some}"), 46))
         shape = {1: "line", 2: "plane", 3: "space"}.get(points.shape[1], self.method)
         yield f"latents/{shape}", plot_picture(plot)
 
@@ -75,14 +76,16 @@ class Latents(Figure):
         with self.observing(pl_module):
             images, labels = validation_images(trainer, pl_module, self.projector)
             codes = torch.cat([pl_module.encode(part) for part in images.split(500)])
-            thumbnails = small(images.cpu() if images.shape[1] == 3 else 1 - images.cpu())  # dark on light, as the background is
+            thumbnails = small(images.cpu())
+            coloured = thumbnails if images.shape[1] == 3 else 1 - thumbnails  # dark on light, as the background is
             step = trainer.fit_loop.epoch_loop._batches_that_stepped
             names = None
             if labels is not None:
                 known = class_names_of(trainer, int(labels.max()) + 1)
                 names = [known[label] for label in labels.tolist()]
+                coloured = in_colours(thumbnails, [colour_of(label, len(known)) for label in labels.tolist()])
             for logger in boards:
-                logger.experiment.add_embedding(codes.flatten(1).cpu(), names, thumbnails, step, tag="codes")
+                logger.experiment.add_embedding(codes.flatten(1).cpu(), names, coloured, step, tag="codes")
 
 
 def names_of_labels(trainer: Trainer, pl_module: LightningModule, labels: Tensor) -> tuple[str, ...]:
@@ -100,9 +103,7 @@ def mark_classes(panel: Any, points: np.ndarray, labels: np.ndarray, names: Sequ
     """
     occurring = sorted(set(labels.tolist()))
     shown = [occurring[place] for place in shown_classes(len(occurring))]
-    colours = {
-        label: f"C{max(label, 0)}" if len(names) <= MOST else to_hex(hsv_to_rgb((label / len(names), 0.9, 0.8))) for label in occurring
-    }
+    colours = {label: colour_of(label, len(names)) for label in occurring}
     if len(occurring) > MOST:  # all at once, or the class drawn last would cover the others
         panel.scatter(*points.T, s=9, color=[colours[label] for label in labels.tolist()], alpha=0.6, linewidths=0)
     for label in shown:
@@ -116,6 +117,24 @@ def mark_classes(panel: Any, points: np.ndarray, labels: np.ndarray, names: Sequ
             place = (*own.mean(axis=0), name)  # three numbers in space
             panel.text(*place, ha="center", va="center", color="white", weight="bold", bbox=mark, parse_math=False)
     return len(shown) if names else 0
+
+
+def colour_of(label: int, classes: int) -> str:
+    """The colour of a class: that of matplotlib for up to ten of them, else a hue."""
+    return to_hex(f"C{max(label, 0)}" if classes <= MOST else hsv_to_rgb((label / classes, 0.9, 0.8)))
+
+
+def in_colours(images: Tensor, colours: Sequence[str]) -> Tensor:
+    """Images in the colours of their classes, (N, 3, H, W): grey ones in coloured ink on white, coloured ones in a frame.
+
+    TensorBoard's projector has no colour map when it opens.
+    """
+    ink = torch.tensor([to_rgb(colour) for colour in colours])[:, :, None, None]
+    if images.shape[1] == 1:
+        return 1 - images * (1 - ink)
+    framed = ink.expand_as(images).clone()
+    framed[..., 2:-2, 2:-2] = images[..., 2:-2, 2:-2]
+    return framed
 
 
 def small(images: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from lit_models.training.fixed_images import class_names_of
 class Samples(Figure):
     """Samples from the same noise every time, one row per class where the model takes labels.
 
-    Only the first ten of more classes are shown. Every sampler of the model gets a grid too.
+    Only the first ten of more classes are shown. Each further sampler of the model gets a grid too, and so does the
+    default sampler without labels where the first grid has labels.
     """
 
     needs = (CanSample,)
@@ -33,7 +34,10 @@ class Samples(Figure):
             images = pl_module.sample(len(labels), labels, generator=self._noise())
             title = caption(trainer, f"{source}, row = class{note(shown, pl_module.classes)}")
             yield "samples/grid", grid_picture(images, 8, title, rows=[names[label] for label in shown])
-        for sampler in pl_module.samplers if isinstance(pl_module, HasSamplers) else ():
+        samplers = list(pl_module.samplers) if isinstance(pl_module, HasSamplers) else []
+        if pl_module.classes is None and samplers:  # the grid is that of the default sampler
+            samplers.remove(pl_module.default_sampler)
+        for sampler in samplers:
             with self.observing(pl_module):  # one that fails, as by lack of labels, leaves the others
                 images = pl_module.sample(self.n, generator=self._noise(), sampler=sampler)
                 yield f"samples/{sampler}", grid_picture(images, 8, caption(trainer, f"samples, sampler {sampler}"))

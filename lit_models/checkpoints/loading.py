@@ -88,9 +88,9 @@ def arguments_of(model: type[LightningModule], saved: dict[str, Any]) -> dict[st
     return {name: value for name, value in hyper_parameters.items() if name in parameters_of(model)}
 
 
-def defaults_of(model: type[LightningModule]) -> dict[str, Any]:
-    """The default arguments of a model: those of a checkpoint of a version that did not have the argument."""
-    parameters = inspect.signature(model).parameters.values()
+def defaults_of(kind: type) -> dict[str, Any]:
+    """The default arguments of a class: for a model, those of a checkpoint of a version that did not have the argument."""
+    parameters = inspect.signature(kind).parameters.values()
     return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 

@@ -19,22 +19,27 @@ COMMANDS = {
     "study": "lit_models.command.study",
     "tune": "lit_models.command.tune",
     "judge": "lit_models.command.judge",
+    "runs": "lit_models.command.runs",
+    "compare": "lit_models.command.compare",
     "configs": "lit_models.command.configs",
     "board": "lit_models.command.board",
+    "doctor": "lit_models.command.doctor",
+    "completion": "lit_models.command.completion",
+    "": "lit_models.command.welcome",
     "--version": "lit_models.command.welcome",
     "--help": "lit_models.command.welcome",
     "-h": "lit_models.command.welcome",
 }
-WITHOUT_TORCH = ("configs", "board", "--version", "--help", "-h")
+WITHOUT_TORCH = ("runs", "configs", "board", "completion", "", "--version", "--help", "-h")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. An error of the user's gives at most three lines on standard error, and exit code 2."""
     arguments = sys.argv[1:] if argv is None else argv
-    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     try:
         if command not in COMMANDS:
-            known = [name for name in COMMANDS if not name.startswith("-")]
+            known = [name for name in COMMANDS if name.isalpha()]
             raise UserError(f"expected a command: {', '.join(known)}", f"got {command!r}", did_you_mean(command, known) or "see lightning")
         if command not in WITHOUT_TORCH:
             from lit_models.command.memory import keep_freed_memory

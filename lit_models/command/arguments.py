@@ -21,9 +21,11 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"expected {self.prog} CKPT|RUN [options]", f"got {message}", hint or f"see {self.prog} --help")
 
 
-def run_parser(command: str, description: str) -> Parser:
+def run_parser(command: str, description: str, several: bool = False) -> Parser:
+    """A parser with `run`, a path, or with `runs`, several of them, and `imports`."""
     options = Parser(prog=f"lightning {command}", description=description)
-    options.add_argument("run", metavar="CKPT|RUN", help="a checkpoint file, a run folder or a folder of runs")
+    name, number = ("runs", "+") if several else ("run", None)
+    options.add_argument(name, nargs=number, metavar="CKPT|RUN", help="a checkpoint file, a run folder or a folder of runs")
     options.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module of the run's own model or data class"
     )

@@ -11,6 +11,12 @@ def run(command: str, arguments: list[str]) -> int:
     folder = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "logs"
     if not Path(folder).is_dir():
         raise UserError("expected a folder of runs", f"got {folder!r}, which is not there", "train first: lightning fit --config vqvae")
+    from lit_models.command.board_layout import describe_runs
+
+    try:
+        describe_runs(Path(folder))
+    except OSError as error:
+        print(f"warning  HPARAMS shows all arguments, and CUSTOM SCALARS is missing: {error}", file=sys.stderr, flush=True)
     options = ["--logdir", folder, "--host", "127.0.0.1", "--samples_per_plugin", "images=500", "--reload_multifile", "true"]
     sys.argv = ["tensorboard", *options, *arguments]
     from tensorboard.main import run_main

@@ -18,7 +18,7 @@ from datamodules.own import name_of
 from datamodules.sources import data_root, provide
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
-from lit_models.checkpoints.loading import imported
+from lit_models.checkpoints.loading import defaults_of, imported
 from lit_models.checkpoints.runs import run_of
 from lit_models.command import run_folders
 from lit_models.command.curves import rewind
@@ -107,8 +107,9 @@ class Command(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         self._check_trainer(config.trainer)
-        if self.run_name == "run":  # without a config file the run has the name of the model's class
-            self.run_name = config.model.class_path.split(".")[-1].lower()
+        first, *others = self.run_name.split("+")
+        if first == "run":  # without a config file the run has the name of the model's class
+            self.run_name = "+".join([config.model.class_path.split(".")[-1].lower(), *others])
         self.logs = self._logs(config.trainer)
         self.dataset = self._settle_data(config)
         self.checkpoint = self._settle_checkpoint(config)
@@ -147,8 +148,11 @@ class Command(LightningCLI):
             folder = Path(trainer.default_root_dir)
             # In a run's own config.yaml it is the folder of that run: a new run gets one next to it.
             return folder.parents[2] if re.fullmatch(r"version_\d+", folder.name) and len(folder.parents) > 2 else folder
-        named = [logger.init_args.get("save_dir") for logger in loggers_of(trainer)]
-        return next((Path(each) for each in named if each and Path(each) != run_folders.LOGS), run_folders.LOGS)
+        for logger in loggers_of(trainer):
+            given, by_default = logger.init_args.get("save_dir"), defaults_of(imported(logger.class_path)).get("save_dir")
+            if given and given != by_default and Path(given) != run_folders.LOGS:
+                return Path(given)
+        return run_folders.LOGS
 
     def _settle_data(self, config: Any) -> str:
         """Make the data available, settle in the config which it is, and return the name that run folders have for it."""

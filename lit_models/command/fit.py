@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lit_models.command.errors import UserError, explain, explained
+from lit_models.command.fit_help import help_of, is_asked
 from lit_models.command.own_classes import CLASS_PATH, add_to_path, check_class_paths, take_imports
 from lit_models.command.run_folders import PASSED_ON, discard
 from lit_models.training import configs
@@ -20,13 +21,18 @@ def run(command: str, arguments: list[str]) -> int:
     """Look the configs up before anything heavy is imported, then hand over to LightningCLI."""
     with explained():
         files, arguments = configs.take_configs(arguments)
+        if is_asked(arguments):
+            print(help_of(command, files))
+            return 0
+        arguments = [word for place, word in enumerate(arguments) if word != "all" or arguments[place - 1] not in ("--help", "-h")]
+        given, arguments = take_name(arguments)
         arguments = name_the_data(arguments)
         asks = any(word.startswith(ASKS) for word in arguments)
         if not files and not asks and not any(word.startswith("--model") for word in arguments):
             raise UserError(
                 f"expected lightning {command} --config NAME", "got no config", "lightning configs lists them; vqvae is a good start"
             )
-        name = configs.run_name(files) if files else "run"
+        name = "+".join([configs.run_name(files) if files else "run", *given])
         add_to_path(Path.cwd(), *(file.parent for file in files))
         check_class_paths(files, arguments, take_imports(arguments))
     sys.argv = [sys.argv[0], command, *arguments]  # Lightning starts further processes with these words
@@ -49,6 +55,20 @@ def run(command: str, arguments: list[str]) -> int:
         if passed_on is None:
             os.environ.pop(PASSED_ON, None)
     return 0
+
+
+def take_name(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The name that `--name X` gives the run, at most one, and the other arguments."""
+    words, given, others = iter(arguments), [], []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag != "--name":
+            others.append(word)
+            continue
+        given = [value if equals else next(words, "")]
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", given[0]):
+            raise UserError("--name expected letters, digits, and . _ - between them", f"got {given[0]!r}", "such as --name beta4")
+    return given, others
 
 
 def name_the_data(arguments: list[str]) -> list[str]:

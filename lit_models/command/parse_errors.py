@@ -10,7 +10,7 @@ from lit_models.checkpoints.older_versions import ARGUMENTS
 from lit_models.command.errors import UserError
 from lit_models.training.configs import did_you_mean
 
-HELP = "lightning fit --help lists all options"
+HELP = "lightning fit --config NAME --help lists what can be changed"
 TOP = ("config", "model", "data", "trainer", "seed_everything", "ckpt_path", "weights", "class_path", "init_args")
 
 

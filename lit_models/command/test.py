@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lit_models.command.arguments import add_sampling, in_words, run_parser, sampling_given, whole
 from lit_models.command.errors import UserError, explained
 from lit_models.command.run_folders import checkpoint_of
+from lit_models.command.runs import name_of, print_table
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule, LightningModule
@@ -26,7 +27,8 @@ NAMES = {"val": "validation", "test": "test"}
 
 
 def run(command: str, arguments: list[str]) -> int:
-    options = run_parser("test", "Measure a model on validation images, or on the test images at the very end.")
+    description = "Measure models on validation images, or on the test images at the very end. Several of them make a table."
+    options = run_parser("test", description, several=True)
     options.add_argument(
         "--split", choices=("val", "test"), default="val", help="the images: validation (default), or test for a model that is fixed"
     )
@@ -43,31 +45,46 @@ def run(command: str, arguments: list[str]) -> int:
         "--draws", type=whole(1), metavar="N", help="likelihood of 1,000 images by N draws each (VAE: 5000 is usual; flow: 1)"
     )
     given = options.parse_args(arguments)
-    checkpoint = checkpoint_of(given.run)
+    checkpoints = [checkpoint_of(name) for name in given.runs]
     if given.samples and given.samples < 100:
         raise UserError("--samples expected at least 100, or 0", f"got {given.samples}")
-    from lit_models.checkpoints.runs import run_of
-    from lit_models.command.opened_run import OpenedRun
     from lit_models.command.silence import silence
-    from lit_models.contracts import HasLogLikelihood, HasLogWeights
 
     silence()
-    with explained():
-        opened = OpenedRun(checkpoint, given.imports)
-        estimated = isinstance(opened.model, HasLogLikelihood) and not opened.model.exact
-        if given.draws and not (estimated or isinstance(opened.model, HasLogWeights)):
-            remedy = "leave --draws out"
-            raise UserError(
-                "--draws expected a model whose likelihood can be sampled, a VAE or a flow", f"got {type(opened.model).__name__}", remedy
-            )
-        data = opened.data(given.root)
-        print(f"{checkpoint} on the {len(data.images(given.split)[0])} {NAMES[given.split]} images of {opened.dataset_name}")
-        _print_losses(opened.model, data, checkpoint, given.split)
-        values = measure(opened, data, given)
-        folder = run_of(checkpoint)
-        if folder is not None:
-            _log_headlines(folder, values, opened.saved["global_step"], given.split)
+    found = []
+    for checkpoint in checkpoints:
+        with explained():
+            found.append(_measure_checkpoint(checkpoint, given))
+        print()
+    if len(checkpoints) > 1:
+        names = [name_of(checkpoint.parent.parent) for checkpoint in checkpoints]
+        measures = dict.fromkeys(name for values in found for name in values)
+        rows = [[f"{given.split}/{name}", *(_shown(values[name]) if name in values else "" for values in found)] for name in measures]
+        print_table(["", *names, ""], [[*row, meaning(name)] for name, row in zip(measures, rows, strict=True)])
     return 0
+
+
+def _measure_checkpoint(checkpoint: Path, given: Namespace) -> dict[str, Any]:
+    """Print all measures of a checkpoint, and log the headlines of a run."""
+    from lit_models.checkpoints.runs import run_of
+    from lit_models.command.opened_run import OpenedRun
+    from lit_models.contracts import HasLogLikelihood, HasLogWeights
+
+    opened = OpenedRun(checkpoint, given.imports)
+    estimated = isinstance(opened.model, HasLogLikelihood) and not opened.model.exact
+    if given.draws and not (estimated or isinstance(opened.model, HasLogWeights)):
+        remedy = "leave --draws out"
+        raise UserError(
+            "--draws expected a model whose likelihood can be sampled, a VAE or a flow", f"got {type(opened.model).__name__}", remedy
+        )
+    data = opened.data(given.root)
+    print(f"{checkpoint} on the {len(data.images(given.split)[0])} {NAMES[given.split]} images of {opened.dataset_name}")
+    _print_losses(opened.model, data, checkpoint, given.split)
+    values = measure(opened, data, given)
+    folder = run_of(checkpoint)
+    if folder is not None:
+        _log_headlines(folder, values, opened.saved["global_step"], given.split)
+    return values
 
 
 def _print_losses(model: LightningModule, data: LightningDataModule, checkpoint: Path, split: str) -> None:
@@ -168,7 +185,15 @@ def attempt(measures: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]
 def _print(title: str, values: dict[str, Any], real: dict[str, float], split: str) -> None:
     print(f"{title}:")
     for name, value in values.items():
-        print(f"{f'{split}/{name}':32} {_shown(value):>10}" + (f"   real {_shown(real[name])}" if name in real else ""))
+        of_real = f"real {_shown(real[name])}" if name in real else ""
+        print(f"{f'{split}/{name}':32} {_shown(value):>10}   {of_real:12}  {meaning(name)}".rstrip())
+
+
+def meaning(name: str) -> str:
+    """What a measure is, in some words; empty for those that the table of a study does not have."""
+    from lit_models.study.columns import COLUMNS
+
+    return next((column.help.partition(";")[0] for column in COLUMNS if column.key == name), "")
 
 
 def _shown(value: float | list[float]) -> str:
@@ -178,13 +203,13 @@ def _shown(value: float | list[float]) -> str:
 
 
 def _log_headlines(run: Path, values: dict[str, Any], step: int, split: str) -> None:
-    """The headlines go to the run's TensorBoard, where HPARAMS shows them next to the hyperparameters: `final/...` of validation images,
-    and `test/...` of test images."""
+    """The headlines go to the run's TensorBoard, where HPARAMS shows them next to the hyperparameters: `val/final/...` of validation
+    images, and `test/...` of test images."""
     from torch.utils.tensorboard import SummaryWriter
 
     from lit_models.evaluation import HEADLINES
 
     with SummaryWriter(str(run)) as writer:
         for name in HEADLINES:
-            if name in values:
-                writer.add_scalar(f"{'test' if split == 'test' else 'final'}/{name}", values[name], step)
+            if not math.isnan(values.get(name, math.nan)):
+                writer.add_scalar(f"{'test' if split == 'test' else 'val/final'}/{name}", values[name], step)
