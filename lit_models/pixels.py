@@ -127,6 +127,10 @@ class Pixels(LightningModule):
         joint = self._given_each_class(images)
         return joint.logsumexp(dim=1) - math.log(joint.shape[1])
 
+    def logits(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Logits of all pixels, each given the label and the pixels before it, (B, C, H, W) and (B,) to (B, C, H, W)."""
+        return self._images(self.network(self._rows(images), labels))
+
     def forward(self, images: Tensor) -> Tensor:
         return self.log_likelihood(images)
 

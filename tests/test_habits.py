@@ -157,7 +157,7 @@ def test_the_arguments_in_the_help_are_those_of_the_class(path: str) -> None:
 
 def test_the_completion_knows_the_options_of_every_command(lightning, capsys) -> None:
     assert set(completion.OPTIONS) == {name for name in COMMANDS if name.isalpha()}
-    for command in ("test", "predict", "sample", "runs", "compare", "study", "tune", "judge", "doctor"):
+    for command in ("test", "predict", "sample", "runs", "compare", "study", "tune", "judge", "doctor", "export"):
         with pytest.raises(SystemExit):
             lightning(command, "--help")
         known = set(re.findall(r"^  (?:-\w.*)?(--[a-z_]+)", capsys.readouterr().out, flags=re.MULTILINE))

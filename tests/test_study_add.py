@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from lit_models.study import shipped
@@ -18,6 +19,7 @@ PLAN = {
 }  # fmt: skip
 
 
+@pytest.mark.by_hand
 def test_an_added_model_alone_is_trained_and_stands_in_the_table_of_all(lightning, tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN))
     assert lightning("study", "--config", "plan.yaml", "--output", "first") == 0

@@ -208,6 +208,7 @@ def flops_of_a_pass(model: AE) -> int:
     return counter.get_total_flops()
 
 
+@pytest.mark.by_hand
 def test_a_study_searches_settings_and_trains_the_best_for_equal_seconds(tmp_path: Path, lightning, capsys, monkeypatch) -> None:
     """The real entry point: default and tuned stand in one table, a search that has ended is not made again, and it is not needed."""
     ae = {"title": "AE", "config": ["ae", "fast"], "options": ["--model.channels=16"], "equal": True}

@@ -10,6 +10,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lit_models.checkpoints.archive import CheckpointError, check_archive
 from lit_models.checkpoints.files import replacing
 from lit_models.checkpoints.older_versions import upgrade
+from lit_models.checkpoints.weights_file import SUFFIX, read_weights
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -29,10 +30,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's tensors and plain values on the CPU, in the form of this version. Nothing in it is run.
 
+    Weights that `lightning export` has written are read, too.
+
     Raises:
         CheckpointError: If it is damaged, or no checkpoint of Lightning's.
         OSError: If it cannot be read.
     """
+    if path.suffix == SUFFIX:
+        return upgrade(read_weights(path))
     checkpoint = read_plain_values(path)
     if not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"{path} holds no state_dict: expected a checkpoint that fit has written")

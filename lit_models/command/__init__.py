@@ -19,6 +19,7 @@ COMMANDS = {
     "study": "lit_models.command.study",
     "tune": "lit_models.command.tune",
     "judge": "lit_models.command.judge",
+    "export": "lit_models.command.export",
     "runs": "lit_models.command.runs",
     "compare": "lit_models.command.compare",
     "configs": "lit_models.command.configs",

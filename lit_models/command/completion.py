@@ -19,6 +19,7 @@ OPTIONS = {  # of each command; a test compares them with --help
     "test": [*RUN, *SAMPLING, "--split", "--root", "--samples", "--draws"],
     "predict": [*RUN, "--root", "--split", "--output"],
     "sample": [*RUN, *SAMPLING, "--num", "--label", "--text", "--noise", "--seed", "--output"],
+    "export": [*RUN, "--output", "--half"],
     "runs": ["--json"],
     "compare": ["--import", "--output", "--num", "--seed"],
     "study": ["--config", "--add", "--output", "--only", "--seeds", "--on", "--address", "--root"],

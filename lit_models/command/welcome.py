@@ -32,6 +32,7 @@ use and measure
   predict      codes of the test images
   test         all measures of one or several models
   judge        the same measures for samples of any other program
+  export       a trained model for other programs: ONNX, torch.export, safetensors
 this machine
   doctor       versions, data, devices, folders, and what is wrong with them
   completion   words completed in bash or zsh: eval "$(lightning completion bash)"
