@@ -20,6 +20,7 @@ COMMANDS = {
     "tune": "lit_models.command.tune",
     "judge": "lit_models.command.judge",
     "export": "lit_models.command.export",
+    "explore": "lit_models.command.explore",
     "runs": "lit_models.command.runs",
     "compare": "lit_models.command.compare",
     "configs": "lit_models.command.configs",

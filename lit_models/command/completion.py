@@ -20,6 +20,7 @@ OPTIONS = {  # of each command; a test compares them with --help
     "predict": [*RUN, "--root", "--split", "--output"],
     "sample": [*RUN, *SAMPLING, "--num", "--label", "--text", "--noise", "--seed", "--output"],
     "export": [*RUN, "--output", "--half"],
+    "explore": [*RUN, "--output"],
     "runs": ["--json"],
     "compare": ["--import", "--output", "--num", "--seed"],
     "study": ["--config", "--add", "--output", "--only", "--seeds", "--on", "--address", "--root"],

@@ -26,6 +26,7 @@ look
   board        TensorBoard, with the pictures of every epoch
   runs         a table of the runs in a folder
   compare      several runs in one table and one picture
+  explore      a page in which a trained decoder is played with, in any browser
   configs      what can be trained
 use and measure
   sample       images of a trained model

@@ -16,7 +16,8 @@ no label. The autoregressive prior gives the logits of each code from those befo
 as a masked code.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,29 +88,26 @@ def codes_of(model: Any, images: Tensor) -> Tensor:
         return model.encode(images).detach()
     if not isinstance(model, CanSample):
         raise ValueError(f"expected a model that encodes or is sampled\ngot {type(model).__name__}")
-    given: list[Tensor] = []
-    handle = _Noting(model, given)
-    try:
+    with noting_codes(model) as given:
         model.sample(2)
-    finally:
-        handle.stop()
     return given[0].detach()
 
 
-class _Noting:
-    """Notes what a model decodes."""
+@contextmanager
+def noting_codes(model: Any) -> Iterator[list[Tensor]]:
+    """The codes that a model decodes inside the block."""
+    given: list[Tensor] = []
+    decode = model.decode
 
-    def __init__(self, model: Any, given: list[Tensor]) -> None:
-        self.model, decode = model, model.decode
+    def noting(codes: Tensor) -> Tensor:
+        given.append(codes)
+        return decode(codes)
 
-        def noting(codes: Tensor) -> Tensor:
-            given.append(codes)
-            return decode(codes)
-
-        object.__setattr__(model, "decode", noting)
-
-    def stop(self) -> None:
-        object.__delattr__(self.model, "decode")
+    object.__setattr__(model, "decode", noting)  # nn.Module would look for a parameter
+    try:
+        yield given
+    finally:
+        object.__delattr__(model, "decode")
 
 
 def velocity_of_codes(prior: Any) -> Callable[..., Tensor]:

@@ -23,7 +23,7 @@ SMALL = {
     ],
 }  # fmt: skip
 NAMED_THEN = {"vqvae": "vqvae", "vae_gan": "gan_reconstruction"}
-AS_THEN = [*DIGITS, "--data.limit=200", "--data.batch_size=50", "--trainer.log_every_n_steps=1"]
+AS_THEN = [*DIGITS, "--data.dataset=digits", "--data.limit=200", "--data.batch_size=50", "--trainer.log_every_n_steps=1"]
 
 
 @pytest.fixture(params=SMALL)
