@@ -12,6 +12,7 @@ import torch
 from browser import needs_browser, resize
 from builders import build
 
+from lit_models.explorer.graph_json import Weights
 from lit_models.explorer.page import knowledge_of, page
 
 onnx = pytest.importorskip("onnx", reason="pip install onnx onnxscript")
@@ -42,7 +43,8 @@ def models() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def file(models: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("explorer") / "explorer.html"
-    found.write_text(page([knowledge_of(model, name, points=60) for name, model in models.items()], "Explorer"))
+    weights = Weights()
+    found.write_text(page([knowledge_of(model, name, weights, points=60) for name, model in models.items()], weights, "Explorer"))
     return found
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from test_explorer import wait_for
 
 from lit_models import AE
+from lit_models.explorer.graph_json import Weights
 from lit_models.explorer.page import knowledge_of, page
 
 onnx = pytest.importorskip("onnx", reason="pip install onnx onnxscript")
@@ -22,13 +23,18 @@ onnx = pytest.importorskip("onnx", reason="pip install onnx onnxscript")
 def test_a_page_of_a_flow_in_its_shipped_size_has_less_than_five_megabytes() -> None:
     model = AE(sampler="flow")
     model.training_codes.keep(torch.randn(800, 16), torch.arange(800) % 10)
-    assert len(page([knowledge_of(model, "latent_flow")], "Explorer").encode()) < 5e6
+    weights = Weights()
+    known = knowledge_of(model, "latent_flow", weights)
+    alone = page([known], weights, "Explorer")
+    assert len(alone.encode()) < 5e6
+    both = page([known, knowledge_of(model, "again", weights)], weights, "Explorer")
+    assert len(both) < 1.3 * len(alone), "what two models share is stored once"
 
 
 @pytest.mark.parametrize("name", ["flow", "pixels"])
 def test_a_model_without_codes_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="expected a model that decodes codes"):
-        knowledge_of(BUILD[name](), name)
+        knowledge_of(BUILD[name](), name, Weights())
 
 
 def test_the_command_writes_a_page_of_several_runs(fit, lightning, tmp_path: Path, capsys) -> None:
@@ -47,7 +53,8 @@ def test_the_command_writes_a_page_of_several_runs(fit, lightning, tmp_path: Pat
 def test_a_recording_shows_the_page_in_use(browser: Any, tmp_path: Path) -> None:
     """The animation of the README: EXPLORER=explorer.html SCREENSHOTS=docs/images pytest tests/test_explorer_page.py -k recording."""
     resize(browser, 980, 720)
-    (tmp_path / "explorer.html").write_text(page([knowledge_of(build("ae"), "ae", points=60)], "Explorer"))
+    weights = Weights()
+    (tmp_path / "explorer.html").write_text(page([knowledge_of(build("ae"), "ae", weights, points=60)], weights, "Explorer"))
     browser.get(Path(os.environ.get("EXPLORER", tmp_path / "explorer.html")).resolve().as_uri())
     wait_for(browser)
     moves = [f"moveTo(onMap([280 + 190 * Math.cos({turn}), 280 + 190 * Math.sin({turn})]))" for turn in np.linspace(0, 2 * np.pi, 18)]

@@ -18,16 +18,17 @@ def run(command: str, arguments: list[str]) -> int:
     from lit_models.checkpoints.files import replacing
     from lit_models.command.opened_run import OpenedRun
     from lit_models.command.silence import silence
+    from lit_models.explorer.graph_json import Weights
     from lit_models.explorer.page import knowledge_of, page
 
     silence()
     with explained():
-        known = []
+        known, weights = [], Weights()
         for checkpoint in checkpoints:
             opened = OpenedRun(checkpoint, given.imports)
             run_name = checkpoint.parent.parent.parent.parent.name if checkpoint.parent.name == "checkpoints" else checkpoint.stem
-            known.append(knowledge_of(opened.model, f"{run_name}, {opened.dataset_name}", opened.class_names))
+            known.append(knowledge_of(opened.model, f"{run_name}, {opened.dataset_name}", weights, opened.class_names))
         with replacing(given.output) as part:
-            part.write_text(page(known, f"Explorer: {known[0]['title']}" if len(known) == 1 else "Explorer of codes"))
+            part.write_text(page(known, weights, f"Explorer: {known[0]['title']}" if len(known) == 1 else "Explorer of codes"))
     print(f"{given.output}: {', '.join(each['title'] for each in known)}, {given.output.stat().st_size / 1e6:.1f} MB; open it in a browser")
     return 0

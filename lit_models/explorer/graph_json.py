@@ -1,5 +1,6 @@
 """Graphs of a model in a form that the page runs: ONNX nodes as JSON, and weights in half precision."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,23 +16,27 @@ SMALL = 16  # numbers: scalars and the like stay as they are
 
 @dataclass
 class Weights:
-    """Arrays one after the other, in half precision."""
+    """Arrays one after the other, in half precision. An array that is there already, as one that two models share, is not stored again."""
 
     parts: list[np.ndarray] = field(default_factory=list)
+    places: dict[bytes, int] = field(default_factory=dict)
     length: int = 0
 
     def add(self, array: np.ndarray) -> int:
-        """Append an array, and return the place where it begins.
+        """The place where an array begins; it is appended if it is new.
 
         Raises:
             ValueError: If a number is too large for half precision.
         """
         if np.abs(array).max(initial=0) > np.finfo(np.float16).max:
             raise ValueError(f"expected weights below 65504 for half precision\ngot {np.abs(array).max():.3g}")
-        half = array.astype(np.float16)
-        self.parts.append(half.ravel())
-        self.length += half.size
-        return self.length - half.size
+        half = array.astype(np.float16).ravel()
+        known = hashlib.sha256(half.tobytes()).digest()
+        if known not in self.places:
+            self.places[known] = self.length
+            self.parts.append(half)
+            self.length += half.size
+        return self.places[known]
 
     def tobytes(self) -> bytes:
         return np.concatenate(self.parts).tobytes() if self.parts else b""

@@ -33,12 +33,15 @@ OPERATIONS = frozenset(re.findall(r"^  ([A-Z]\w+): ", (FOLDER / "operations.js")
 
 
 @torch.no_grad()
-def knowledge_of(given: LightningModule, title: str, class_names: tuple[str, ...] = (), points: int = POINTS) -> dict[str, Any]:
+def knowledge_of(
+    given: LightningModule, title: str, weights: Weights, class_names: tuple[str, ...] = (), points: int = POINTS
+) -> dict[str, Any]:
     """What the page knows of a model, as JSON.
 
     Args:
         given: The model, with its weights on the CPU.
         title: Of the model's section on the page.
+        weights: Those of the page, to which the model's own are added.
         class_names: One name per class; numbers stand in for them.
         points: Number of codes on the map.
     Raises:
@@ -48,7 +51,7 @@ def knowledge_of(given: LightningModule, title: str, class_names: tuple[str, ...
     if not isinstance(model, CanDecode):
         raise ValueError(f"expected a model that decodes codes\ngot {type(model).__name__}, which lacks decode")
     given.eval()
-    weights, graphs = Weights(), {}
+    graphs = {}
     for name, graph in graphs_of(model).items():
         if name in USED:
             graphs[name] = graph_json(graph, name, weights)
@@ -80,7 +83,7 @@ def knowledge_of(given: LightningModule, title: str, class_names: tuple[str, ...
     prior = getattr(given, "prior", None)
     if "velocity" in graphs and prior is not None:
         known["flow"] = {"classes": prior.classes, "width": prior.width}
-    return known | {"weights": base64.b64encode(gzip.compress(weights.tobytes(), 9, mtime=0)).decode()}
+    return known
 
 
 def codes_and_labels(model: Any, n: int) -> tuple[Tensor, Tensor]:
@@ -144,15 +147,20 @@ def sprite(images: Tensor) -> dict[str, Any]:
     return {"uri": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", "columns": columns, "size": [high, wide]}
 
 
-def page(models: list[dict[str, Any]], title: str) -> str:
+def page(models: list[dict[str, Any]], weights: Weights, title: str) -> str:
     """The page of one or several models, of which it shows one at a time."""
     words = {
         "TITLE": title.replace("&", "&amp;").replace("<", "&lt;"),
         "STYLE": (FOLDER / "style.css").read_text(),
-        "MODELS": json.dumps(models, separators=(",", ":")).replace("</", "<\\/"),
+        "KNOWLEDGE": json.dumps({"models": models, "weights": packed(weights)}, separators=(",", ":")).replace("</", "<\\/"),
         "PROGRAM": "\n".join((FOLDER / f"{name}.js").read_text() for name in PROGRAM),
     }
     html = (FOLDER / "page.html").read_text()
     for name, text in words.items():
         html = html.replace(f"%%{name}%%", text)
     return html
+
+
+def packed(weights: Weights) -> str:
+    """Weights as text: half precision, gzip, base64."""
+    return base64.b64encode(gzip.compress(weights.tobytes(), 9, mtime=0)).decode()

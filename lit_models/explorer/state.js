@@ -4,7 +4,8 @@
 const COLOURS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf"];
 const MAP = 560, GUIDED_FROM = 0.5, NEAREST = 8, CHOICES = 16;
 const get = id => document.getElementById(id);
-const knowledge = JSON.parse(get("knowledge").textContent);
+const {models: knowledge, weights: packed} = JSON.parse(get("knowledge").textContent);
+let unpacked;  // a promise of all weights
 const explorer = {models: knowledge.map(each => each.title), ready: false};
 window.explorer = explorer;
 let model, code, indices, cell, noise, flowNoise, ends, place;
@@ -21,7 +22,7 @@ async function unpack(text) {
 }
 
 async function prepare(known) {
-  const weights = halves(await unpack(known.weights));
+  const weights = await (unpacked ??= unpack(packed).then(halves));
   for (const graph of Object.values(known.graphs)) {
     for (const [name, {dims, at, floats, values}] of Object.entries(graph.constants)) {
       const data = floats ? Float32Array.from(floats) : values ? Int32Array.from(values) : weights.subarray(at, at + size(dims));
