@@ -63,7 +63,7 @@ def test_a_recording_shows_the_page_in_use(browser: Any, tmp_path: Path) -> None
     for move in moves:
         browser.execute_script(move)
         shot = Image.open(BytesIO(browser.get_screenshot_as_png())).convert("RGB")
-        frames.append(shot.resize((shot.width * 2 // 3, shot.height * 2 // 3), Image.Resampling.LANCZOS).quantize(64))
+        frames.append(shot.resize((shot.width * 2 // 3, shot.height * 2 // 3), Image.Resampling.LANCZOS).quantize(128))
     target = Path(os.environ.get("SCREENSHOTS", tmp_path)) / "explorer.gif"
     frames[0].save(target, save_all=True, append_images=frames[1:], duration=200, loop=0, optimize=True)
     assert target.stat().st_size < 2e6

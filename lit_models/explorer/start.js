@@ -36,6 +36,8 @@ async function choose(number) {
   if (model.flow) {
     flowNoise = gaussian(model.flow.width);
     options(get("flow-label"), model.classes);
+    get("steps-value").textContent = get("steps").value;
+    get("guidance-value").textContent = get("guidance").value;
   }
   get("grid-section").hidden = !model.indices;
   moveTo(model.points[0]);
