@@ -22,6 +22,7 @@ from PIL import Image
 from lit_models import MODELS
 from lit_models.checkpoints.loading import imported
 from lit_models.command import COMMANDS, completion
+from lit_models.command.board_layout import describe_runs
 from lit_models.command.fit_help import arguments_of
 
 
@@ -57,6 +58,19 @@ def test_runs_lists_the_runs_as_a_table_and_as_objects(two_runs: list[Path], lig
     assert lightning("runs", "nowhere") == 2
     (tmp_path / "empty").mkdir()
     assert lightning("runs", "empty") == 2
+
+
+def test_a_damaged_run_hides_no_other(two_runs: list[Path], lightning, capsys) -> None:
+    damaged, whole = two_runs
+    (damaged / "config.yaml").write_text("model: [unclosed")
+    with (damaged / "metrics.csv").open("ab") as stream:
+        stream.write(b"7,8,\xff\xfe,1,2")
+    capsys.readouterr()
+    assert lightning("runs") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {row[0] for row in rows} == {"vae", "vae+beta4"}
+    assert next(row for row in rows if row[0] == "vae+beta4")[3] == "val/loss"
+    describe_runs(whole.parents[2])  # and the board starts
 
 
 def test_compare_shows_what_differs_and_samples_of_each_run(two_runs: list[Path], lightning, capsys, tmp_path: Path) -> None:

@@ -45,34 +45,49 @@ def runs_in(folder: Path) -> list[Run]:
 
 def run_in(folder: Path) -> Run:
     """What the files of one run tell."""
-    config = yaml.load((folder / "config.yaml").read_text(), Loader) or {}
+    config = config_of(folder)
     model, data, kept = (config.get(name) or {} for name in ("model", "data", "checkpoint"))
     rows = rows_of(folder / "metrics.csv")
     monitor = kept.get("monitor")
-    values = [float(row[monitor]) for row in rows if monitor and row.get(monitor)]
+    values = [row[monitor] for row in rows if monitor in row]
     saved = [file.stat().st_mtime for file in (folder / "checkpoints").glob("*.ckpt")]
     path = folder.absolute().parts
     return Run(
         folder=folder,
         config=path[-3],
         dataset=path[-2],
-        epochs=len({row["epoch"] for row in rows if any(name.startswith("val/") and value for name, value in row.items())}),
+        epochs=len({row["epoch"] for row in rows if any(name.startswith("val/") for name in row)}),
         monitor=monitor,
         best=(max if kept.get("mode") == "max" else min)(values) if values else None,
         age=time.time() - max(saved, default=(folder / "config.yaml").stat().st_mtime),
         arguments=data.get("init_args", {})
         | model.get("init_args", {})
         | {"model": str(model.get("class_path", "")).rpartition(".")[2], "data": str(data.get("class_path", "")).rpartition(".")[2]},
-        curves={name: float(value) for row in rows for name, value in row.items() if value and name not in ("epoch", "step")},
+        curves={name: value for row in rows for name, value in row.items() if name not in ("epoch", "step")},
     )
 
 
-def rows_of(metrics: Path) -> list[dict[str, str]]:
-    """The rows of a metrics.csv; none if there is no file. A row that is being written is left out."""
+def config_of(folder: Path) -> dict[str, Any]:
+    """The config.yaml of a run; an empty one if it cannot be read, so that one damaged run hides no other."""
+    try:
+        found = yaml.load((folder / "config.yaml").read_text(), Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def rows_of(metrics: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv, each with the values that it has; none if there is no file. A row that is cut off is left out."""
     if not metrics.is_file():
         return []
-    with metrics.open(newline="") as stream:
-        return [row for row in csv.DictReader(stream) if None not in row.values() and None not in row]
+    rows = []
+    with metrics.open(newline="", errors="replace") as stream:
+        for row in csv.DictReader(stream):
+            try:
+                rows.append({name: float(value) for name, value in row.items() if value != ""})
+            except (TypeError, ValueError):
+                continue
+    return [row for row in rows if "epoch" in row]
 
 
 def differing(runs: list[Run]) -> list[str]:

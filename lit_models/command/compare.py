@@ -34,14 +34,14 @@ def run(command: str, arguments: list[str]) -> int:
     for folder in folders:
         if not (folder / "config.yaml").is_file():
             raise UserError("expected runs of lightning fit, which have a config.yaml", f"got {folder}", "lightning runs lists the runs")
-    table([run_in(folder) for folder in folders])
+    table([run_in(folder) for folder in folders], [name_of(checkpoint) for checkpoint in checkpoints])
     with explained():
         picture(checkpoints, given)
     print(f"\n{given.output}")
     return 0
 
 
-def table(runs: list[Run]) -> None:
+def table(runs: list[Run], names: list[str]) -> None:
     """A column per run: arguments that differ, then the newest value of each curve of validation images."""
     rows = [["epochs", *(str(run.epochs) for run in runs)], ["age", *(in_words(run.age) for run in runs)]]
     for name in differing(runs):
@@ -49,7 +49,7 @@ def table(runs: list[Run]) -> None:
     curves = dict.fromkeys(name for run in runs for name in run.curves if name.startswith("val/"))
     for name in curves:
         rows.append([name, *(f"{run.curves[name]:.4g}" if name in run.curves else "" for run in runs)])
-    print_table(["", *(name_of(run.folder) for run in runs)], rows)
+    print_table(["", *names], rows)
 
 
 def picture(checkpoints: list[Path], given: Namespace) -> None:
@@ -68,7 +68,7 @@ def picture(checkpoints: list[Path], given: Namespace) -> None:
     names: list[str] = []
     for checkpoint in checkpoints:
         opened = OpenedRun(checkpoint, given.imports)
-        name = name_of(checkpoint.parent.parent)
+        name = name_of(checkpoint)
         if not isinstance(opened.model, CanSample):
             print(f"left out of the picture: {name} ({type(opened.model).__name__} cannot be sampled)")
             continue

@@ -30,5 +30,7 @@ def run(command: str, arguments: list[str]) -> int:
             known.append(knowledge_of(opened.model, f"{run_name}, {opened.dataset_name}", weights, opened.class_names))
         with replacing(given.output) as part:
             part.write_text(page(known, weights, f"Explorer: {known[0]['title']}" if len(known) == 1 else "Explorer of codes"))
-    print(f"{given.output}: {' | '.join(each['title'] for each in known)}, {given.output.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    print(
+        f"{given.output}: {' | '.join(each['title'] for each in known)}, {given.output.stat().st_size / 1e6:.1f} MB; open it in a browser"
+    )
     return 0

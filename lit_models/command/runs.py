@@ -35,9 +35,9 @@ def row(run: Run) -> list[str]:
     return [run.config, run.dataset, str(run.epochs), best, in_words(run.age), str(run.folder)]
 
 
-def name_of(folder: Path) -> str:
-    """A run without the folder of all runs: `vae+beta4/mnist/version_0`."""
-    return "/".join(folder.resolve().parts[-3:])
+def name_of(checkpoint: Path) -> str:
+    """The run of a checkpoint without the folder of all runs, `vae+beta4/mnist/version_0`; the name of a file that lies elsewhere."""
+    return "/".join(checkpoint.resolve().parts[-5:-2]) if checkpoint.parent.name == "checkpoints" else checkpoint.name
 
 
 def in_words(seconds: float) -> str:

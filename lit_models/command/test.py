@@ -57,7 +57,7 @@ def run(command: str, arguments: list[str]) -> int:
             found.append(_measure_checkpoint(checkpoint, given))
         print()
     if len(checkpoints) > 1:
-        names = [name_of(checkpoint.parent.parent) for checkpoint in checkpoints]
+        names = [name_of(checkpoint) for checkpoint in checkpoints]
         measures = dict.fromkeys(name for values in found for name in values)
         rows = [[f"{given.split}/{name}", *(_shown(values[name]) if name in values else "" for values in found)] for name in measures]
         print_table(["", *names, ""], [[*row, meaning(name)] for name, row in zip(measures, rows, strict=True)])
