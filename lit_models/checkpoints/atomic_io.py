@@ -10,6 +10,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lit_models.checkpoints.archive import CheckpointError, check_archive
 from lit_models.checkpoints.files import replacing
 from lit_models.checkpoints.older_versions import upgrade
+from lit_models.checkpoints.pretrained import SHARED
 from lit_models.checkpoints.weights_file import SUFFIX, read_weights
 
 
@@ -41,6 +42,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     checkpoint = read_plain_values(path)
     if not isinstance(checkpoint.get("state_dict"), dict):
         raise CheckpointError(f"{path} holds no state_dict: expected a checkpoint that fit has written")
+    if SHARED in checkpoint:
+        shared = read_plain_values(path.with_name(Path(str(checkpoint[SHARED])).name))["state_dict"]
+        checkpoint["state_dict"] = {name: value for name, value in shared.items() if not name.startswith("prior.")}
     return upgrade(checkpoint)
 
 

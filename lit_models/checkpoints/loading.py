@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.checkpoints.older_versions import NEW
+from lit_models.checkpoints.pretrained import SLIM, whole
 from lit_models.checkpoints.runs import find_checkpoint
 
 
@@ -20,6 +21,8 @@ class UnknownClass(ValueError):
 
 def load(path: str | Path, model: type[LightningModule] | None = None) -> LightningModule:
     """The trained model of a run folder, a folder of runs (its newest), or a checkpoint file: on the CPU, in evaluation mode.
+
+    `load("pretrained/vqvae")` opens trained weights of the package.
 
     Args:
         model: The class, for a model of your own.
@@ -48,12 +51,17 @@ def model_of(saved: dict[str, Any], checkpoint: Path, model: type[LightningModul
     model = model or class_of(saved, checkpoint)
     found = model(**arguments_of(model, saved))
     try:
-        found.load_state_dict(saved["state_dict"])
+        found.load_state_dict(state_for(found, saved))
     except RuntimeError as error:
         raise ValueError(
             f"expected weights of {type(found).__name__} in {checkpoint}\n{str(error).splitlines()[-1].strip()[:300]}"
         ) from error
     return found.eval()
+
+
+def state_for(model: LightningModule, saved: dict[str, Any]) -> dict[str, Any]:
+    """The state of a checkpoint as the model takes it."""
+    return whole(saved["state_dict"], model.state_dict()) if saved.get(SLIM) else saved["state_dict"]
 
 
 def class_of(saved: dict[str, Any], checkpoint: Path) -> type[LightningModule]:

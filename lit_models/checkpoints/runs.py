@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lit_models.checkpoints.archive import CheckpointError, check_archive
+from lit_models.checkpoints.pretrained import shipped
 
 
 def versions(folder: Path) -> list[Path]:
@@ -27,6 +28,7 @@ def find_checkpoint(given: Path, kinds: tuple[str, ...] = ("best", "last")) -> t
         FileNotFoundError: If there is none.
         CheckpointError: If there are only damaged ones.
     """
+    given = shipped(given) or given
     if given.is_file():
         return given, []
     found = newest_whole([given, *versions(given)[::-1]], kinds)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lit_models.checkpoints.older_versions import OPTIONS
+from lit_models.checkpoints.pretrained import names
 from lit_models.command.errors import UserError
 from lit_models.training.configs import did_you_mean
 
@@ -20,6 +21,15 @@ class Parser(argparse.ArgumentParser):
         hint = f"{OPTIONS[word]} has taken its place" if word in OPTIONS else did_you_mean(word, known) if word not in known else ""
         raise UserError(f"expected {self.prog} CKPT|RUN [options]", f"got {message}", hint or f"see {self.prog} --help")
 
+    def parse_args(self, *arguments: Any, **options: Any) -> Any:
+        """With `--pretrained` a run is the name of weights in the package."""
+        given = super().parse_args(*arguments, **options)
+        if getattr(given, "pretrained", False):
+            for name in ("run", "runs"):
+                if (words := getattr(given, name, None)) is not None:
+                    setattr(given, name, f"pretrained/{words}" if isinstance(words, str) else [f"pretrained/{word}" for word in words])
+        return given
+
 
 def run_parser(command: str, description: str, several: bool = False) -> Parser:
     """A parser with `run`, a path, or with `runs`, several of them, and `imports`."""
@@ -29,6 +39,7 @@ def run_parser(command: str, description: str, several: bool = False) -> Parser:
     options.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module of the run's own model or data class"
     )
+    options.add_argument("--pretrained", action="store_true", help=f"RUN is a name of trained weights in the package: {', '.join(names())}")
     return options
 
 

@@ -18,7 +18,7 @@ from datamodules.own import name_of
 from datamodules.sources import data_root, provide
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
-from lit_models.checkpoints.loading import defaults_of, imported
+from lit_models.checkpoints.loading import defaults_of, imported, state_for
 from lit_models.checkpoints.runs import run_of
 from lit_models.command import run_folders
 from lit_models.command.curves import rewind
@@ -218,7 +218,7 @@ class Command(LightningCLI):
         weights = self.config[self.subcommand].weights
         if weights is not None:
             file = run_folders.checkpoint_of(weights)
-            self.model.load_state_dict(read_checkpoint(file)["state_dict"])
+            self.model.load_state_dict(state_for(self.model, read_checkpoint(file)))
             print(f"weights  {file}", flush=True)
 
     def after_fit(self) -> None:

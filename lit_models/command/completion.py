@@ -11,7 +11,7 @@ from lit_models.command.errors import UserError
 from lit_models.command.fit_help import HELP, arguments_of
 from lit_models.training import configs
 
-RUN, SAMPLING = ["--import"], ["--sampler", "--temperature", "--steps", "--guidance"]
+RUN, SAMPLING = ["--import", "--pretrained"], ["--sampler", "--temperature", "--steps", "--guidance"]
 OPTIONS = {  # of each command; a test compares them with --help
     "fit": [word for word in dict.fromkeys(re.findall(r"--[a-z_]+(?:\.[a-z_]+)?", HELP))]
     + ["--data.root", "--data.batch_size", "--data.limit"],
