@@ -31,8 +31,7 @@ class Latents(Figure):
     Only the centroids of the first ten of more classes are marked. Images without labels have one colour and no mark.
 
     Codes of two or three numbers are shown as they are, and a code of one number against its rank. At the end of training the codes of
-    validation images go to TensorBoard's embedding projector, with thumbnails in the colours of
-    their classes.
+    validation images go to TensorBoard's embedding projector, with thumbnails in the colours of their classes.
 
     Args:
         method: Projection of longer codes. t-SNE preserves neighbours, not distances, and takes half a minute.

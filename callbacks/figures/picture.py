@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision.utils import make_grid
 
-MARGIN = 44  # pixels: the column of short row names, which fit it up to
-SHORT, LONG = 46, 150  # pixels: row names above LONG are cut
+MARGIN = 44  # pixels: the column of short row names
+SHORT, LONG = 46, 150  # pixels: row names up to SHORT fit the margin; those above LONG are cut
 CELL = 56  # pixels: the side to which small images are enlarged, roughly
 NARROWEST = 240  # pixels of a picture: a title needs room
 CARD = (340, 210)  # pixels: TensorBoard shrinks a picture to fit this room, without smoothing
