@@ -14,7 +14,7 @@ from lit_models.checkpoints.runs import find_checkpoint, run_of
 from lit_models.command import main as lightning
 
 FIGURES = {  # run: {picture: tag of the figure}
-    "ae": {"ae_normal": "samples/normal", "ae_gaussian": "samples/gaussian", "ae_gmm": "samples/gmm", "ae_centroids": "centroids/noise"},
+    "ae": {"ae_normal": "samples/normal", "ae_gaussian": "samples/grid", "ae_gmm": "samples/gmm", "ae_centroids": "centroids/noise"},
     "vae": {"vae_samples": "samples/grid", "vae_centroids": "centroids/noise"},
     "vae_conditional": {},
     "vae_2d": {"vae_2d_latents": "latents/plane", "vae_2d_manifold": "traversal/manifold"},
