@@ -36,7 +36,7 @@ def model_card(saved: dict[str, Any], checkpoint: Path, weights: Path, pretraine
     ]
     measures = {measure: f"{found.curves[measure]:.4g}" for measure in MEASURES if measure in found.curves} if found else {}
     if measures:
-        parts += ["Measures of the last epoch, of 1,000 samples next to as many validation images:", table("measure", measures)]
+        parts += ["Measures of the last epoch, of at most 1,000 samples next to as many validation images:", table("measure", measures)]
     return "\n\n".join(parts) + "\n"
 
 

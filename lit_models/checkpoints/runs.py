@@ -31,7 +31,8 @@ def find_checkpoint(given: Path, kinds: tuple[str, ...] = ("best", "last")) -> t
     given = shipped(given) or given
     if given.is_file():
         return given, []
-    found = newest_whole([given, *versions(given)[::-1]], kinds)
+    deeper = sorted((run for depth in ("*", "*/*") for run in given.glob(f"{depth}/version_*")), key=lambda run: -run.stat().st_mtime)
+    found = newest_whole([given, *versions(given)[::-1], *deeper], kinds)
     if found is None:
         raise FileNotFoundError(f"expected a checkpoint file or a run folder with checkpoints\ngot {str(given)!r}, which is neither")
     return found

@@ -4,6 +4,7 @@ Each command is a file of this room. The files need no torch before their argume
 answered in a tenth of a second.
 """
 
+import os
 import sys
 from importlib import import_module
 
@@ -51,3 +52,6 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

@@ -13,7 +13,10 @@ from lit_models.training.configs import did_you_mean
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in three lines."""
+    """Errors in three lines, and no abbreviations: `--temp` may mean two options tomorrow."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         known = [option for action in self._actions for option in action.option_strings]

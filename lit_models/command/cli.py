@@ -42,7 +42,11 @@ TUNERS = ("LearningRateFinder", "BatchSizeFinder")
 
 
 class Parser(LightningArgumentParser):
-    """Errors in three lines, where jsonargparse prints 47 lines of usage before them."""
+    """Errors in three lines, where jsonargparse prints 47 lines of usage before them, and no abbreviated options."""
+
+    def _get_option_tuples(self, option_string: str) -> list[Any]:
+        """The options that an abbreviation may mean: none, since a misspelt name must not be one."""
+        return []
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if not self.exit_on_error:  # one of several attempts to make sense of a value

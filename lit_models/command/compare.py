@@ -83,8 +83,17 @@ def picture(checkpoints: list[Path], given: Namespace) -> None:
         names.append(name)
     if not images:
         raise UserError("expected at least one run that can be sampled", "got none", "train one: lightning fit --config vae")
+    names = without_common_end(names)
     title = f"samples of {len(images)} runs from the same seed"
     Image.fromarray(grid_picture(torch.cat(images), given.num, title, rows=names)).save(given.output)
+
+
+def without_common_end(names: list[str]) -> list[str]:
+    """Names of runs without the parts at their ends that all share: `vae` and `vae+beta4` of the first versions on one data set."""
+    parts = [name.split("/") for name in names]
+    while all(len(each) > 1 for each in parts) and len({each[-1] for each in parts}) == 1:
+        parts = [each[:-1] for each in parts]
+    return ["/".join(each) for each in parts]
 
 
 def short(value: object) -> str:

@@ -1,15 +1,17 @@
 """`lightning fit` and `lightning validate`: configs by name without torch, then LightningCLI, and errors in three lines."""
 
 import errno
+import itertools
 import os
 import re
 import sys
 from pathlib import Path
 
+from lit_models.checkpoints.runs import run_of
 from lit_models.command.errors import UserError, explain, explained
 from lit_models.command.fit_help import help_of, is_asked
 from lit_models.command.own_classes import CLASS_PATH, add_to_path, check_class_paths, take_imports
-from lit_models.command.run_folders import PASSED_ON, discard
+from lit_models.command.run_folders import PASSED_ON, checkpoint_of, discard
 from lit_models.training import configs
 from lit_models.training.configs import did_you_mean
 
@@ -25,6 +27,7 @@ def run(command: str, arguments: list[str]) -> int:
             print(help_of(command, files))
             return 0
         arguments = [word for place, word in enumerate(arguments) if word != "all" or arguments[place - 1] not in ("--help", "-h")]
+        files, arguments = with_config_of_run(files, arguments)
         given, arguments = take_name(arguments)
         arguments = name_the_data(arguments)
         asks = any(word.startswith(ASKS) for word in arguments)
@@ -55,6 +58,16 @@ def run(command: str, arguments: list[str]) -> int:
         if passed_on is None:
             os.environ.pop(PASSED_ON, None)
     return 0
+
+
+def with_config_of_run(files: list[Path], arguments: list[str]) -> tuple[list[Path], list[str]]:
+    """Without a config, `--ckpt_path RUN` resumes a run by the config.yaml in its own folder."""
+    words = [word.partition("=")[2] for word in arguments if word.startswith("--ckpt_path=")]
+    words += [following for word, following in itertools.pairwise(arguments) if word == "--ckpt_path"]
+    if files or any(word.startswith("--model") for word in arguments) or not words or words[0] in ("last", "best"):
+        return files, arguments
+    run = run_of(checkpoint_of(words[0], ("last", "best")))
+    return ([], arguments) if run is None else ([run / "config.yaml"], [f"--config={run / 'config.yaml'}", *arguments])
 
 
 def take_name(arguments: list[str]) -> tuple[list[str], list[str]]:

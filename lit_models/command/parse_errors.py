@@ -20,6 +20,8 @@ def explain_parse_error(message: str) -> UserError:
     if found := re.search(r"[Oo]ption '([^']+)'|unrecognized arguments: (\S+)", text):
         key = (found[1] or found[2]).lstrip("-").split("=")[0]
         known, name = parameters(of_trainer=key.startswith("trainer.")), key.split(".")[-1]
+        if "." not in key and key in inspect.signature(Trainer).parameters:
+            return UserError("expected an option that exists", f"got --{key}", f"did you mean --trainer.{key}?")
         hint = f"{ARGUMENTS[name]} has taken its place" if name in ARGUMENTS else did_you_mean(name, known) or HELP
         if name in known:
             hint = f"another class has {name}, the one in use has not: see --model.help CLASS, and the overlays on the command line"

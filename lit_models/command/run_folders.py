@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from lit_models.checkpoints.archive import CheckpointError
+from lit_models.checkpoints.pretrained import WORD, names
 from lit_models.checkpoints.runs import find_checkpoint, newest_whole, versions
 from lit_models.command.errors import UserError
+from lit_models.training.configs import did_you_mean
 
 LOGS = Path("logs")
 PASSED_ON = "LIT_GENERATIVE_RUN"  # a process that was started by another one trains in the same folder
@@ -43,13 +45,25 @@ def checkpoint_of(given: str, kinds: tuple[str, ...] = ("best", "last")) -> Path
     try:
         found = find_checkpoint(Path(given), kinds)
     except FileNotFoundError as error:
-        runs = sorted(LOGS.glob("*/*/version_*/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime)
-        known = f"the newest run is {runs[-1].parent.parent}" if runs else "train first: lightning fit --config vqvae"
         expected, got = str(error).split("\n")
-        raise UserError(expected, got, known) from error
+        raise UserError(expected, got, _remedy(given)) from error
     except CheckpointError as error:
         raise UserError(*str(error).split("\n", 2)) from error
     return _announced(found)
+
+
+def _remedy(given: str) -> str:
+    """What the user may have meant by a path at which there is no checkpoint."""
+    known, word = names(), Path(given).name
+    if word in known:
+        return f"for the trained weights of the package: {word} --pretrained"
+    if Path(given).parent.name == WORD:
+        return did_you_mean(word, known)
+    runs = sorted(LOGS.glob("*/*/version_*/checkpoints/last.ckpt"), key=lambda file: -file.stat().st_mtime)
+    if not runs:
+        return "train first: lightning fit --config vqvae"
+    folders = [str(part) for run in runs for part in (run.parents[1], run.parents[2])]
+    return did_you_mean(given.rstrip("/"), folders) or f"the newest run is {runs[0].parents[1]}"
 
 
 def checkpoint_to_resume(given: str, logs: Path, name: str, dataset: str) -> Path:
@@ -66,7 +80,7 @@ def checkpoint_to_resume(given: str, logs: Path, name: str, dataset: str) -> Pat
         raise UserError(
             f"expected a run with checkpoints/{given}.ckpt in {parent}/",
             f"found {'runs only in ' + ', '.join(others) if others else 'none'}",
-            "leave --ckpt_path out to start anew, or name a checkpoint file",
+            "leave --ckpt_path out to start anew, or name a run's folder: lightning fit --ckpt_path RUN",
         )
     return _announced(found)
 

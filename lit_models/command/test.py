@@ -58,7 +58,7 @@ def run(command: str, arguments: list[str]) -> int:
         print()
     if len(checkpoints) > 1:
         names = [name_of(checkpoint) for checkpoint in checkpoints]
-        measures = dict.fromkeys(name for values in found for name in values)
+        measures = dict.fromkeys(name for values in found for name, value in values.items() if not isinstance(value, list))
         rows = [[f"{given.split}/{name}", *(_shown(values[name]) if name in values else "" for values in found)] for name in measures]
         print_table(["", *names, ""], [[*row, meaning(name)] for name, row in zip(measures, rows, strict=True)])
     return 0
