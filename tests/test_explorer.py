@@ -183,6 +183,8 @@ def test_the_flow_of_the_page_is_that_of_the_model(
 @needs_browser
 def test_a_cell_gets_another_code_and_the_prior_finishes_the_rest(explorer: Callable[[str], Any], models: dict[str, Any]) -> None:
     browser, model = explorer("vqvae"), models["vqvae"]
+    browser.execute_script("moveTo(model.points[7]); readGrid()")
+    assert browser.execute_script("return get('prior-class').value") == "7", "the label of the image"
     before = browser.execute_script("return explorer.indices")
     browser.execute_script("document.querySelectorAll('#cells button')[5].click()")
     browser.execute_script("document.querySelector('#palette button[aria-pressed=false]').click()")
@@ -193,7 +195,7 @@ def test_a_cell_gets_another_code_and_the_prior_finishes_the_rest(explorer: Call
     assert np.abs(drawn(browser) - image).max() <= 2 / 255
     scores = browser.execute_script("return Array.from(explorer.logits(indices)(5))")
     with torch.no_grad():
-        logits = model.prior(torch.tensor([changed]), torch.tensor([0]))[0, 5]
+        logits = model.prior(torch.tensor([changed]), torch.tensor([7]))[0, 5]
     torch.testing.assert_close(torch.tensor(scores), logits, rtol=0, atol=5e-3)
     browser.execute_script("document.getElementById('finish').click()")
     finished = browser.execute_script("return explorer.indices")

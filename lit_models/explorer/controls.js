@@ -110,6 +110,8 @@ function drawGrid() {
 // The grid of the code that is shown.
 function readGrid() {
   indices = nearestIndices();
+  const image = model.codes.findIndex(each => each.every((value, d) => value === code[d]));
+  if (image >= 0 && model.labels[image] >= 0) get("prior-class").value = model.labels[image];
   drawGrid();
 }
 
