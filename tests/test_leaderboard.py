@@ -70,7 +70,14 @@ def test_the_table_must_be_that_of_the_rows(tmp_path: Path, capsys) -> None:
     assert "empty: expected the keys" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "sampler", "once"), [("ae", "gmm", True), ("vqvae", "autoregressive", False), ("flow", "own", False)])
+@pytest.mark.parametrize(
+    ("name", "sampler", "once"),
+    [
+        ("ae", "gmm", True),
+        pytest.param("vqvae", "autoregressive", False, marks=pytest.mark.by_hand),
+        pytest.param("flow", "own", False, marks=pytest.mark.by_hand),
+    ],
+)
 def test_a_real_training_is_measured_and_bad_samples_are_refused(name: str, sampler: str, once: bool, tmp_path: Path) -> None:
     yardstick = yardstick_of("digits", ImageDataModule("digits").whole(), 100, "test")
     options = [f"--model.{key}={value}" for key, value in SMALL[name][1].items()]
