@@ -15,8 +15,10 @@ import torch
 
 from lit_models.checkpoints.atomic_io import AtomicCheckpointIO, read_checkpoint
 from lit_models.checkpoints.model_card import model_card
-from lit_models.checkpoints.pretrained import FOLDER, SHARED, slim
+from lit_models.checkpoints.pretrained import FOLDER
 from lit_models.checkpoints.runs import find_checkpoint
+from lit_models.checkpoints.slim import SHARED, slim
+from lit_models.checkpoints.weights_file import flat
 
 
 def main(pairs: list[str]) -> None:
@@ -26,7 +28,7 @@ def main(pairs: list[str]) -> None:
         file, _ = find_checkpoint(Path(place))
         kept[name] = slim(read_checkpoint(file))
         saved = dict(kept[name])
-        if name == "ae" and "latent_flow" in kept and are_equal(saved["state_dict"], kept["latent_flow"]["state_dict"]):
+        if name == "ae" and "latent_flow" in kept and are_equal(saved, kept["latent_flow"]):
             saved |= {"state_dict": {}, SHARED: "latent_flow.ckpt"}
         target = FOLDER / f"{name}.ckpt"
         AtomicCheckpointIO().save_checkpoint(saved, target)
@@ -36,13 +38,9 @@ def main(pairs: list[str]) -> None:
 
 
 def are_equal(few: dict[str, Any], many: dict[str, Any]) -> bool:
-    """Whether all tensors of one state are in another."""
-    same = True
-    for name, value in few.items():
-        other = many[name]
-        pairs = [(value[part], other[part]) for part in value] if isinstance(value, dict) else [(value, other)]
-        same &= all(torch.equal(*pair) for pair in pairs)
-    return same
+    """Whether all tensors of one checkpoint are in another."""
+    others = dict(flat(many))
+    return all(torch.equal(tensor, others[name]) for name, tensor in flat(few))
 
 
 if __name__ == "__main__":

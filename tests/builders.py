@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -55,6 +56,12 @@ def build(name: str) -> LightningModule:
     if isinstance(model, HasTrainingCodes):
         model.training_codes.keep(model.indices(images) if name == "vqvae" else model.encode(images), labels)
     return model.eval()
+
+
+def checkpoint_of(model: LightningModule) -> dict[str, Any]:
+    """What a training saves of a model, without its optimiser."""
+    path = f"{type(model).__module__}.{type(model).__name__}"
+    return {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams), "run": {"model": path}, "global_step": 1}
 
 
 def fit_batches(model: LightningModule, folder: Path, batches: int = 1) -> None:

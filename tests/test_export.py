@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from builders import BUILD, build
+from builders import BUILD, build, checkpoint_of
 from conftest import ROOT
 
 from lit_models import load
@@ -34,12 +34,6 @@ GRAPHS = {
     "pca_ae": {"encode", "decode"},
     "pca_vae": {"encode", "decode"},
 }
-
-
-def checkpoint_of(model: Any) -> dict[str, Any]:
-    """What a training saves of a model, without its optimiser."""
-    path = f"{type(model).__module__}.{type(model).__name__}"
-    return {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams), "run": {"model": path}, "global_step": 1}
 
 
 @pytest.mark.parametrize("name", list(BUILD))

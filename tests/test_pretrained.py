@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders import BUILD, build
+from builders import BUILD, build, checkpoint_of
 from conftest import mnist_root, needs_mnist
 
 from lit_models import load
 from lit_models.checkpoints.archive import check_archive
 from lit_models.checkpoints.atomic_io import AtomicCheckpointIO
-from lit_models.checkpoints.pretrained import FOLDER, names, slim
+from lit_models.checkpoints.pretrained import FOLDER, names
+from lit_models.checkpoints.slim import slim
 
 NAMES = ["ae", "gan_conditional", "latent_flow", "vae", "vqvae"]
 
@@ -70,9 +71,7 @@ def test_a_judge_recognises_most_of_their_digits(lightning, capsys) -> None:
 @pytest.mark.parametrize("name", list(BUILD))
 def test_slim_weights_draw_what_the_model_draws(name: str, tmp_path: Path) -> None:
     model = build(name)
-    path = f"{type(model).__module__}.{type(model).__name__}"
-    saved = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams), "run": {"model": path}, "global_step": 1}
-    AtomicCheckpointIO().save_checkpoint(slim(saved), tmp_path / "slim.ckpt")
+    AtomicCheckpointIO().save_checkpoint(slim(checkpoint_of(model)), tmp_path / "slim.ckpt")
     back = load(tmp_path / "slim.ckpt")
     sampler = {"sampler": "normal"} if name in ("ae", "pca_ae", "pca_vae") else {}  # densities are fitted to fewer codes
     first, second = (each.sample(4, generator=torch.Generator().manual_seed(1), **sampler) for each in (model, back))

@@ -10,7 +10,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lit_models.checkpoints.archive import CheckpointError, check_archive
 from lit_models.checkpoints.files import replacing
 from lit_models.checkpoints.older_versions import upgrade
-from lit_models.checkpoints.pretrained import SHARED
+from lit_models.checkpoints.slim import SHARED
 from lit_models.checkpoints.weights_file import SUFFIX, read_weights
 
 

@@ -11,8 +11,8 @@ from lightning.pytorch import LightningModule
 from lit_models import MODELS
 from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.checkpoints.older_versions import NEW
-from lit_models.checkpoints.pretrained import SLIM, whole
 from lit_models.checkpoints.runs import find_checkpoint
+from lit_models.checkpoints.slim import SLIM, whole
 
 
 class UnknownClass(ValueError):

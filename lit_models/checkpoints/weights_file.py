@@ -27,8 +27,7 @@ def write_weights(checkpoint: dict[str, Any], file: Path, half: bool = False) ->
     """
     from safetensors.torch import save
 
-    data_class = checkpoint.get("run", {}).get("data", "").rpartition(".")[2]
-    kept = {name: checkpoint[name] for name in (*KEPT, data_class) if name in checkpoint}
+    kept = facts_of(checkpoint)
     tensors = {name: stored(tensor, half) for name, tensor in flat(checkpoint)}
     with replacing(file) as part:
         part.write_bytes(save(tensors, {"format": "pt", KEY: json.dumps(marked(kept))}))
@@ -60,6 +59,12 @@ def read_weights(file: Path) -> dict[str, Any]:
         else:
             state[name] = whole
     return kept | {"state_dict": state}
+
+
+def facts_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What sampling and measuring need to know of a checkpoint besides its weights, the state of its data module included."""
+    data_class = str(checkpoint.get("run", {}).get("data", "")).rpartition(".")[2]
+    return {name: checkpoint[name] for name in (*KEPT, data_class) if name in checkpoint}
 
 
 def stored(tensor: Tensor, half: bool) -> Tensor:

@@ -39,11 +39,16 @@ def run_parser(command: str, description: str, several: bool = False) -> Parser:
     options = Parser(prog=f"lightning {command}", description=description)
     name, number = ("runs", "+") if several else ("run", None)
     options.add_argument(name, nargs=number, metavar="CKPT|RUN", help="a checkpoint file, a run folder or a folder of runs")
+    add_imports(options)
+    options.add_argument("--pretrained", action="store_true", help=f"RUN is a name of trained weights in the package: {', '.join(names())}")
+    return options
+
+
+def add_imports(options: Parser) -> None:
+    """The option that names modules of the user's own."""
     options.add_argument(
         "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module of the run's own model or data class"
     )
-    options.add_argument("--pretrained", action="store_true", help=f"RUN is a name of trained weights in the package: {', '.join(names())}")
-    return options
 
 
 def add_sampling(options: Parser) -> None:

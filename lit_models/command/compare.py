@@ -4,7 +4,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from lit_models.checkpoints.run_list import Run, differing, run_in
-from lit_models.command.arguments import Parser, check_output, whole
+from lit_models.command.arguments import Parser, add_imports, check_output, whole
 from lit_models.command.errors import UserError, explained
 from lit_models.command.run_folders import checkpoint_of
 from lit_models.command.runs import in_words, name_of, print_table
@@ -22,9 +22,7 @@ def run(command: str, arguments: list[str]) -> int:
         "--num", type=whole(1), default=10, metavar="N", help="samples per run (10); of models that take labels, the classes in turn"
     )
     options.add_argument("--seed", type=whole(0), default=0, help="of the noise, the same for all runs (0)")
-    options.add_argument(
-        "--import", dest="imports", action="append", default=[], metavar="MODULE", help="module of the runs' own model or data class"
-    )
+    add_imports(options)
     given = options.parse_args(arguments)
     if len(given.runs) < 2:
         raise UserError("expected lightning compare RUN RUN ...", f"got one run, {given.runs[0]}", "lightning runs lists the runs")

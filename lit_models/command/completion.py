@@ -13,8 +13,7 @@ from lit_models.training import configs
 
 RUN, SAMPLING = ["--import", "--pretrained"], ["--sampler", "--temperature", "--steps", "--guidance"]
 OPTIONS = {  # of each command; a test compares them with --help
-    "fit": [word for word in dict.fromkeys(re.findall(r"--[a-z_]+(?:\.[a-z_]+)?", HELP))]
-    + ["--data.root", "--data.batch_size", "--data.limit"],
+    "fit": [*dict.fromkeys(re.findall(r"--[a-z_]+(?:\.[a-z_]+)?", HELP)), "--data.root", "--data.batch_size", "--data.limit"],
     "validate": ["--config", "--ckpt_path", "--data", "--name"],
     "test": [*RUN, *SAMPLING, "--split", "--root", "--samples", "--draws"],
     "predict": [*RUN, "--root", "--split", "--output"],
