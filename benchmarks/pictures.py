@@ -1,4 +1,4 @@
-"""Makes the README's pictures from trained runs.
+"""Makes the pictures of README and docs from trained runs.
 
     python -m benchmarks.pictures [gan_noise=FOLDER_OF_RUN ...] [--only RUN ...] [--folder docs/images]
 
@@ -35,8 +35,13 @@ FIGURES = {  # run: {picture: tag of the figure}
     "anchored+matched": {"anchored_matched": "samples/grid", "anchored_noise": "centroids/noise"},
     "pca_ae": {"pca_ae_samples": "samples/grid", "pca_ae_axes": "traversal/axes"},
     "pca_vae": {"pca_vae_samples": "samples/grid"},
+    "latent_flow": {"latent_flow_samples": "samples/grid"},
+    "flow": {"flow_samples": "samples/grid", "flow_from_noise": "from_noise"},
+    "text_flow": {"text_flow_words": "from_words"},
+    "pixels": {"pixels_completions": "completions"},
 }
-ROWS = ["ae", "vae_conditional", "vae_2d", "gan", "gan_conditional", "vae_gan", "anchored", "anchored+matched", "pca_ae", "pca_vae"]
+WITHOUT_ROW = ("vae_2d+no_kl", "vae_2d+no_reconstruction", "gan_noise")
+WORDS = {"text_flow": ["--text", "a thick seven leaning left"]}
 
 
 def main() -> None:
@@ -52,9 +57,9 @@ def main() -> None:
         assert run is not None, place
         for picture, tag in FIGURES[name].items():
             shutil.copy(max((run / "figures" / tag).glob("epoch_*.png")), given.folder / f"{picture}.png")
-        if name in ROWS:
+        if name not in WITHOUT_ROW:
             row = given.folder / f"row_{name.replace('+', '_')}.png"
-            assert lightning(["sample", place, "--num", "24", "--output", str(row)]) == 0
+            assert lightning(["sample", place, "--num", "24", "--output", str(row), *WORDS.get(name, [])]) == 0
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_onnx_agrees_with_pytorch_on_batches_of_any_size(name: str, tmp_path: Pa
 
 def test_the_lines_of_the_page_draw_what_a_flow_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="pip install onnxruntime")
-    (lines,) = re.findall(r"```python\n(.*onnxruntime.*?)```", (ROOT / "docs" / "export.md").read_text(), flags=re.DOTALL)
+    (lines,) = re.findall(r"```python\n(.*onnxruntime.*?)```", (ROOT / "docs" / "guides" / "export.md").read_text(), flags=re.DOTALL)
     model = build("latent_flow")
     torch.nn.init.normal_(model.prior.averaged_velocity.module.out.weight, std=0.1)  # that of an untrained flow is 0
     for kind, graph in graphs_of(model).items():

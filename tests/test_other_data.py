@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, mnist_root, needs_mnist
-from test_readme import row_of
+from pages import row_of
 
 from datamodules import ImageDataModule
 from lit_models.evaluation import yardstick_of

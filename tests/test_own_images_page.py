@@ -1,4 +1,4 @@
-"""The page `docs/own_images.md`: its commands, run as they stand there on a folder of colour PNGs, and its table of formats."""
+"""The page `docs/guides/own_images.md`: its commands, run as they stand there on a folder of colour PNGs, and its table of formats."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from PIL import Image
 
 from datamodules.named import NAMES
 
-PAGE = (ROOT / "docs" / "own_images.md").read_text()
+PAGE = (ROOT / "docs" / "guides" / "own_images.md").read_text()
 SHORT = [  # after the page's own words
     "--data.epoch_images=null", "--data.batch_size=50", "--data.limit=200", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
 ]  # fmt: skip
