@@ -71,4 +71,5 @@ def left_out(trainer: Trainer, observers: list[Observer]) -> list[str]:
     for observer in observers:
         if observer.missing:
             reasons.setdefault(observer.missing, []).append(type(observer).__name__)
-    return ["left out " + "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())] if reasons else []
+    found = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+    return [f"not drawn for this model: {found}"] if found else []

@@ -1,11 +1,14 @@
-"""What a training prints while it runs: one line per epoch, and in a terminal a bar below these lines."""
+"""What a training prints while it runs: one line per epoch and per phase, and in a terminal a bar below these lines."""
 
 import sys
 import time
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+
+from lit_models.training.phases import starts_of_phases
 
 
 class Progress(TQDMProgressBar):
@@ -29,10 +32,19 @@ class Progress(TQDMProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         self.began = time.monotonic()  # a run that is resumed inside an epoch starts none
+        self.phases = starts_of_phases(pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_start(trainer)
         self.began = time.monotonic()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if trainer.is_global_zero and trainer.global_step in self.phases[1:]:
+            number = self.phases.index(trainer.global_step) + 1
+            self.print(
+                f"phase    {number}/{len(self.phases)}: the autoencoder is kept as it is, and train/loss is that of a prior over its codes"
+            )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)

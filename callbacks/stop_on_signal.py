@@ -105,7 +105,9 @@ class StopOnSignal(Callback):
             logger.save()
         if trainer.is_global_zero:
             cause = "--trainer.max_time" if number == TIME_LIMIT else signal.Signals(number).name
-            print(f"\nstopped by {cause} after {trainer.global_step} steps; resume with --ckpt_path {last_checkpoint(trainer)}", flush=True)
+            last = last_checkpoint(trainer)
+            command = "lightning fit --ckpt_path" if (last.parents[1] / "config.yaml").is_file() else "ckpt_path"
+            print(f"\nstopped by {cause} after {trainer.global_step} steps; to resume: {command} {last}", flush=True)
         raise SystemExit(0 if number == TIME_LIMIT else 128 + number)
 
     def _restore(self) -> None:

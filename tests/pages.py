@@ -8,8 +8,8 @@ from typing import Any
 from conftest import ROOT
 
 DOCS = ROOT / "docs"
-README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
+PAGES = [README, CHINESE, ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 SYSTEMS = DOCS / "yardstick" / "systems.json"
 HEADLINES = ("coverage", "kid", "kid_second", "kid_untrained", "cas", "recognisable", "nearer_to_training", "control")
 

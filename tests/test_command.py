@@ -29,7 +29,7 @@ def light(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         ([], "lightning fit --config vqvae"),
         (["--version"], "lit-generative 0.1.0"),
-        (["configs"], "vqvae                VQ-VAE"),
+        (["configs"], "vqvae              VQ-VAE"),
     ],
 )
 def test_light_commands_answer_without_torch(words: list[str], said: str, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_no_measure_of_samples_selects_a_model_so_that_a_gan_keeps_its_last(fit,
 
 def test_what_draws_no_samples_is_left_out_and_said(tmp_path: Path, capsys) -> None:
     trainer_in(tmp_path, GenerativeMetrics()).fit(Classifier(channels=16), datamodule=ImageDataModule("digits", limit=128))
-    assert "left out GenerativeMetrics (Classifier lacks classes, sample)" in capsys.readouterr().out
+    assert "not drawn for this model: GenerativeMetrics (Classifier lacks classes, sample)" in capsys.readouterr().out
     with pytest.raises(ValueError, match="n expected at least 100 samples"):
         GenerativeMetrics(n=5)
 

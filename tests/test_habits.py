@@ -125,6 +125,14 @@ def test_a_log_file_gets_one_line_per_epoch_and_nothing_below_the_next_steps(tmp
     assert len(done.stdout) < 3000
 
 
+def test_a_log_says_when_the_prior_begins(fit, capsys: pytest.CaptureFixture[str]) -> None:
+    """From then on the losses are others."""
+    assert fit("vqvae", "--trainer.max_epochs=2", "--model.autoencoder_steps=4") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("epoch ", "phase "))]
+    assert [line.split()[0] for line in lines] == ["epoch", "phase", "epoch"]
+    assert "2/2" in lines[1]
+
+
 def test_a_terminal_has_a_bar_that_leaves_one_line_per_epoch(tmp_path: Path) -> None:
     words = ["fit", "--config", "vae", *DIGITS, *SMALL["vae"], "--trainer.max_epochs=2"]
     ours, theirs = pty.openpty()

@@ -164,8 +164,8 @@ def test_lightning_judge_makes_a_judge_of_two_runs_and_spaces_of_two_others(fit,
         fit("classifier", *words, *small)
     run = tmp_path / "logs" / "classifier" / "digits"
     runs = [run / f"version_{number}" for number in range(4)]
-    assert lightning("judge", "--make", *runs[:2], "--dataset", "digits", "--output", "judge.pt") == 0
-    assert lightning("judge", "--make", *runs[2:], "--dataset", "digits", "--output", "spaces.pt") == 0
+    assert lightning("judge", "--make", *runs[:2], "--data", "digits", "--output", "judge.pt") == 0
+    assert lightning("judge", "--make", *runs[2:], "--data", "digits", "--output", "spaces.pt") == 0
     said = capsys.readouterr().out
     assert said.count("right on validation images") == 4
     data = ImageDataModule("digits").whole()
@@ -173,14 +173,14 @@ def test_lightning_judge_makes_a_judge_of_two_runs_and_spaces_of_two_others(fit,
     assert len(judge.assess(data.images("val")[0]).classes) == len(data.images("val")[0])
     spaces = spaces_of("digits", data.images("train")[0], tmp_path / "spaces.pt")
     assert list(spaces.widths) == ["first", "second", "untrained"]
-    assert lightning("judge", "--make", runs[0], runs[2], "--dataset", "digits") == 2
+    assert lightning("judge", "--make", runs[0], runs[2], "--data", "digits") == 2
     assert "expected two classifiers of one kind" in capsys.readouterr().err
 
 
 def test_spaces_of_classifiers_that_have_seen_the_held_out_images_are_refused(fit, lightning, tmp_path: Path, capsys) -> None:
     fit("classifier", "--model.init_args.spoil=false", "--trainer.max_epochs=1", "--data.init_args.limit=null")
     run = tmp_path / "logs" / "classifier" / "digits" / "version_0"
-    assert lightning("judge", "--make", run, run, "--dataset", "digits") == 2
+    assert lightning("judge", "--make", run, run, "--data", "digits") == 2
     said = capsys.readouterr().err
     assert "expected a classifier that has not seen the last" in said
     assert "train it with --data.limit" in said

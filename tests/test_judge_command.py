@@ -137,7 +137,7 @@ def test_the_command_prints_and_writes_all_measures_with_floor_and_controls(
     lightning, digits: tuple[Tensor, Tensor], tmp_path: Path, capsys
 ) -> None:
     np.savez("samples.npz", images=(2 * digits[0][:, 0] - 1).numpy(), labels=digits[1].numpy())
-    assert lightning("judge", "samples.npz", "--dataset", "digits") == 0
+    assert lightning("judge", "samples.npz", "--data", "digits") == 0
     said = capsys.readouterr().out
     assert "note      pixels in [-1, 1]: moved to [0, 1]" in said
     assert "with labels" in said
@@ -152,7 +152,7 @@ def test_the_command_prints_and_writes_all_measures_with_floor_and_controls(
     assert blurred["kid_untrained"] > 10 * abs(found["floor"]["kid_untrained"])
     np.save("other.npy", digits[0].numpy())
     np.save("labels.npy", digits[1].numpy())
-    assert lightning("judge", "other.npy", "--labels", "labels.npy", "--dataset", "digits", "--output", "other.json") == 0
+    assert lightning("judge", "other.npy", "--labels", "labels.npy", "--data", "digits", "--output", "other.json") == 0
     assert json.loads(Path("other.json").read_text())["measures"] == pytest.approx(found["measures"], rel=1e-3, abs=1e-3)
 
 
@@ -170,7 +170,7 @@ def test_bad_samples_are_refused_in_three_lines(lightning, capsys, words: list[s
     np.save("few.npy", np.zeros((20, 28, 28)))
     np.save("pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     np.savez("nothing.npz", pixels=np.zeros((200, 28, 28)))
-    assert lightning("judge", *words, "--dataset", "digits") == 2
+    assert lightning("judge", *words, "--data", "digits") == 2
     said = capsys.readouterr().err
     assert expected in said
     assert len(said.strip().splitlines()) <= 3
@@ -178,7 +178,7 @@ def test_bad_samples_are_refused_in_three_lines(lightning, capsys, words: list[s
 
 def test_without_samples_and_labels_the_command_reports_on_the_controls(lightning, capsys) -> None:
     np.savez("plain.npz", images=(255 * ImageDataModule("digits").whole().images("train")[0]).byte().numpy())
-    assert lightning("judge", "--dataset", "plain.npz", "--num", "100") == 0
+    assert lightning("judge", "--data", "plain.npz", "--num", "100") == 0
     said = capsys.readouterr().out
     assert "no judge for plain.npz, which has no labels" in said
     assert "blurred, window of n x n" in said

@@ -86,6 +86,8 @@ def test_labels_are_taken_or_refused(model: LightningModule) -> None:
         model.sample(2, torch.tensor([0, 10]))
     with pytest.raises(ValueError, match="expected 4 labels, one per sample, got shape"):
         model.sample(4, torch.arange(3))
+    with pytest.raises(ValueError, match="expected labels as integers, got '7'"):
+        model.sample(4, "7")
 
 
 def test_no_samples_are_refused(model: LightningModule) -> None:

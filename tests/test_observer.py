@@ -32,7 +32,7 @@ LACKING = {
 def test_a_figure_whose_verb_a_model_lacks_is_left_out_and_said(figure: type, tmp_path: Path, capsys) -> None:
     trainer_in(tmp_path, figure()).fit(Classifier(channels=16), datamodule=digits())
     name = figure.__name__
-    assert f"left out {name} (Classifier lacks {LACKING[name]})\n" in capsys.readouterr().out
+    assert f"not drawn for this model: {name} (Classifier lacks {LACKING[name]})\n" in capsys.readouterr().out
     assert not list(tmp_path.rglob("*.png"))
 
 
@@ -40,7 +40,8 @@ def test_figures_that_lack_the_same_are_said_together(tmp_path: Path, capsys) ->
     model = GAN(conditioning="none", generator_channels=16, discriminator_channels=16)
     trainer_in(tmp_path, Latents(), Samples(n=8), Neighbours(), CodebookUsage()).fit(model, datamodule=digits())
     assert (
-        capsys.readouterr().out == "left out Latents, Neighbours (GAN lacks encode); CodebookUsage (GAN lacks indices, lookup, n_codes)\n"
+        capsys.readouterr().out
+        == "not drawn for this model: Latents, Neighbours (GAN lacks encode); CodebookUsage (GAN lacks indices, lookup, n_codes)\n"
     )
 
 

@@ -19,7 +19,7 @@ from lit_models.study.tuning import FIRST_LOOK, MOST, OBJECTIVE, search_of
 from lit_models.training import configs
 
 MODELS = [name for name in configs.shipped() if "/" not in name and "stacked" not in name and name != "classifier"]
-SMALL = ("--dataset", "digits", "--images", "3000", "--samples", "150", "--model.channels=16")
+SMALL = ("--data", "digits", "--images", "3000", "--samples", "150", "--model.channels=16")
 
 
 @pytest.mark.parametrize("name", MODELS)

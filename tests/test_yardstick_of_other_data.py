@@ -210,7 +210,7 @@ def test_networks_are_found_beside_the_data_and_refused_for_other_images_of_the_
 def test_one_command_makes_the_yardstick_of_a_data_set_and_the_others_find_it(lightning, tmp_path: Path, capsys) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "short.yaml").write_text("trainer: {max_epochs: 1}\ndata: {init_args: {limit: 300, batch_size: 50, epoch_images: null}}\n")
-    words = ["judge", "--dataset", "digits", "--root", "data", "--num", "100"]
+    words = ["judge", "--data", "digits", "--root", "data", "--num", "100"]
     assert lightning(*words, "--config", "short.yaml", "--config", "cpu") == 0
     said = capsys.readouterr().out
     folder = tmp_path / "data" / "yardsticks" / "digits"
@@ -228,7 +228,7 @@ def test_one_command_makes_the_yardstick_of_a_data_set_and_the_others_find_it(li
     assert "training" not in again.split("kernel distance")[0]
     assert "judge     data/yardsticks/digits/judge.pt" in again
     np.savez("samples.npz", images=data.images("train")[0][:120].numpy(), labels=data.images("train")[1][:120].numpy())
-    assert lightning("judge", "samples.npz", "--dataset", "digits", "--root", "data") == 0
+    assert lightning("judge", "samples.npz", "--data", "digits", "--root", "data") == 0
     measured = capsys.readouterr().out
     assert "recognisable " in measured
     assert "kid_second" in measured
@@ -236,7 +236,7 @@ def test_one_command_makes_the_yardstick_of_a_data_set_and_the_others_find_it(li
 
 def test_without_labels_nothing_is_trained_and_the_space_is_named(lightning, tmp_path: Path, capsys) -> None:
     file = write_images(tmp_path / "plain.npz", (1, 28, 28), None, 900)
-    assert lightning("judge", "--dataset", file, "--num", "100") == 0
+    assert lightning("judge", "--data", file, "--num", "100") == 0
     said = capsys.readouterr().out
     assert "has no labels; distances in features of fixed random convolutions" in said
     assert "training" not in said

@@ -42,7 +42,7 @@ resume and look
   --help all                every option of Lightning's Trainer too (takes some seconds)
 
 exit codes
-  0 done    1 failed, with a traceback    2 wrong words, files or data, in three lines
+  0 done    1 failed, with a traceback    2 wrong arguments, files or data, in three lines
   130, 143, 138 stopped by Ctrl-C, SIGTERM, SIGUSR1: saved, and resumed by --ckpt_path last"""
 
 

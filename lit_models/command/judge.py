@@ -33,7 +33,9 @@ def run(command: str, arguments: list[str]) -> int:
     )
     options.add_argument("samples", nargs="*", type=Path, metavar="SAMPLES", help="images in an .npz or .npy file, or a folder of pictures")
     options.add_argument("--labels", type=Path, metavar="FILE", help="the labels that the samples were asked for, if SAMPLES has none")
-    options.add_argument("--dataset", default="mnist", metavar="NAME|PATH", help="a data set by its name, or your own images (mnist)")
+    options.add_argument(
+        "--data", dest="dataset", default="mnist", metavar="NAME|PATH", help="a data set by name, or your own images (mnist)"
+    )
     options.add_argument(
         "--config", "-c", dest="overlays", action="append", default=[], metavar="NAME",
         help="a config on top of those of the recipe, while networks are trained: fast, cpu",
@@ -125,7 +127,7 @@ def _without_judge(yardstick: Yardstick, dataset: str) -> str:
     """Why there is no judge, and what distances are worth then."""
     if yardstick.classes is None:
         return f"no judge for {dataset}, which has no labels; distances in features of fixed random convolutions, the space untrained"
-    return f"no judge for {dataset}: lightning judge --dataset {dataset} makes one"
+    return f"no judge for {dataset}: lightning judge --data {dataset} makes one"
 
 
 def _report(given: Namespace) -> int:
@@ -207,7 +209,7 @@ def _make(checkpoints: list[Path], given: Namespace) -> int:
         if not isinstance(each.model, Classifier):
             raise UserError("expected runs of lightning fit --config classifier", f"got {type(each.model).__name__} in {each.checkpoint}")
         if name_of(each.dataset) != name_of(given.dataset):
-            raise UserError(f"expected a classifier of {given.dataset}", f"got one of {each.dataset}", "see --dataset")
+            raise UserError(f"expected a classifier of {given.dataset}", f"got one of {each.dataset}", "see --data")
     first, second = (each.model for each in opened)
     if first.spoil != second.spoil:
         raise UserError("expected two classifiers of one kind", "got one with and one without --config clean")

@@ -13,7 +13,7 @@ def run(command: str, arguments: list[str]) -> int:
     options.add_argument("--trials", type=whole(1), default=16, metavar="N", help="number of trials, those of earlier calls included (16)")
     options.add_argument("--images", type=whole(1000), default=110_000, metavar="N", help="that a trial sees (110000: two epochs)")
     options.add_argument("--samples", type=whole(100), default=2000, metavar="N", help="that a trial is measured by (2000)")
-    options.add_argument("--dataset", default="mnist", help="a name, or the path of your own images")
+    options.add_argument("--data", dest="dataset", default="mnist", help="a name, or the path of your own images")
     options.add_argument("--root", help="folder of the data; default $MNIST_ROOT, else data/")
     options.add_argument("--output", type=Path, help="folder of the trials; default tuning/CONFIG. A search in it is gone on with")
     options.add_argument("--storage", metavar="URL", help="a database that several machines share, as Optuna takes it")

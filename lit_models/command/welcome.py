@@ -39,7 +39,7 @@ this machine
   completion   words completed in bash or zsh: eval "$(lightning completion bash)"
 
 exit codes
-  0 done    1 failed, with a traceback; or doctor has found something    2 wrong words, files or data, in three lines
+  0 done    1 failed, with a traceback; or doctor has found something    2 wrong arguments, files or data, in three lines
   130, 143, 138 stopped by Ctrl-C, SIGTERM, SIGUSR1: the run is saved, and --ckpt_path last resumes it"""
 
 

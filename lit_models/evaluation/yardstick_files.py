@@ -89,5 +89,5 @@ def check_images(found: NetworkFile, dataset: str, data: Any) -> None:
         raise ValueError(
             f"expected the images of {dataset} that {found.file} was made for, sha256 {expected[:16]}...\n"
             f"got others of this name, sha256 {got[:16]}...\n"
-            f"move the file away; lightning judge --dataset {dataset} then makes one for these images"
+            f"move the file away; lightning judge --data {dataset} then makes one for these images"
         )

@@ -25,6 +25,8 @@ def labels_for(n: int, labels: Tensor | int | list[int] | None, classes: int | N
         return None
     if classes is None:
         raise ValueError("this sampler takes no labels: leave them out, or name a sampler that takes some")
+    if isinstance(labels, str):
+        raise ValueError(f"expected labels as integers, got {labels!r}: one for all samples, or one per sample")
     found = torch.full((n,), labels) if isinstance(labels, int) else torch.as_tensor(labels).cpu()
     if found.shape != (n,):
         raise ValueError(f"expected {n} labels, one per sample, got shape {tuple(found.shape)}")

@@ -50,9 +50,7 @@ def _judge(plan: Plan, study: Path, data: ImageDataModule, root: str) -> tuple[J
     if found is None and file.is_file():
         found = load_judge(file, plan.dataset, known_images(data))
     if found is None:
-        print(
-            f"judge    none for {plan.dataset}: measures of samples are n/a; lightning judge --dataset {plan.dataset} makes one", flush=True
-        )
+        print(f"judge    none for {plan.dataset}: measures of samples are n/a; lightning judge --data {plan.dataset} makes one", flush=True)
         return None, ""
     return found
 

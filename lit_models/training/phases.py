@@ -47,6 +47,13 @@ def phase_begins(module: LightningModule) -> bool:
     return any(module.global_step == part.start for part in schedule_of(module).lr_lambdas[1:])
 
 
+def starts_of_phases(module: LightningModule) -> list[int]:
+    """The first step of each phase; one phase for models without `phase_schedule`."""
+    schedules = module.lr_schedulers()
+    schedule = schedules[0] if isinstance(schedules, list) and schedules else schedules
+    return [getattr(part, "start", 0) for part in getattr(schedule, "lr_lambdas", [])] or [0]
+
+
 def schedule_of(module: LightningModule) -> LambdaLR:
     """The schedule of a model's first optimiser, which has the groups of the phases."""
     schedules = module.lr_schedulers()

@@ -85,7 +85,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "test": lambda file: ["test", file],
     "predict": lambda file: ["predict", file],
     "sample": lambda file: ["sample", file],
-    "judge": lambda file: ["judge", "--make", file, file, f"--dataset={DATASET}", "--output=judge.pt"],
+    "judge": lambda file: ["judge", "--make", file, file, f"--data={DATASET}", "--output=judge.pt"],
 }
 
 
