@@ -46,8 +46,10 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError(f"expected a command: {', '.join(known)}", f"got {command!r}", did_you_mean(command, known) or "see lightning")
         if command not in WITHOUT_TORCH:
             from lit_models.command.memory import keep_freed_memory
+            from lit_models.command.threads import wait_briefly
 
             keep_freed_memory()
+            wait_briefly()
         return import_module(COMMANDS[command]).run(command, rest)
     except UserError as error:
         print(error, file=sys.stderr)
