@@ -27,7 +27,8 @@ NOISE = re.compile(r"^noise at (centroids|codes), .*?:\s+([\d. ]+)$")
 
 def commands_of(page: Path) -> list[str]:
     """The lines of a page that call the command, without their comments."""
-    return [line.split("#")[0].strip() for line in re.findall(r"^    (lightning .*)$", page.read_text(), flags=re.MULTILINE)]
+    lines = re.findall(r"^    (?:\S+ .*&& )?(lightning(?: .*)?)$", page.read_text(), flags=re.MULTILINE)
+    return [line.split("#")[0].strip() for line in lines]
 
 
 def measure(command: str, folder: Path) -> dict[str, Any]:

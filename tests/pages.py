@@ -23,12 +23,6 @@ def block(page: Path, language: str, number: int = 0) -> str:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)[number]
 
 
-def commands(page: Path) -> list[str]:
-    """The lines of a page that call the command, without their comments."""
-    lines = re.findall(r"^    (?:\S+ .*&& )?(lightning(?: .*)?)$", page.read_text(), flags=re.MULTILINE)
-    return [line.split("#")[0].strip() for line in lines]
-
-
 def cell(key: str, values: dict[str, float]) -> str:
     """A number of a table; the interval of a kernel distance is 1.96 standard errors wide on each side."""
     error = f" ± {1.96 * values[key.replace('kid', 'kid_error', 1)]:.1f}" if key.startswith("kid") else ""

@@ -11,13 +11,15 @@ from any_images import write_images
 from conftest import ROOT
 from PIL import Image
 
+from benchmarks.course import commands_of
 from datamodules.named import NAMES
 
-PAGE = (ROOT / "docs" / "guides" / "own_images.md").read_text()
+FILE = ROOT / "docs" / "guides" / "own_images.md"
+PAGE = FILE.read_text()
 SHORT = [  # after the page's own words
     "--data.epoch_images=null", "--data.batch_size=50", "--data.limit=200", "--trainer.max_epochs=1", "--trainer.accelerator=cpu",
 ]  # fmt: skip
-COMMANDS = [shlex.split(line, comments=True)[1:] for line in re.findall(r"^    (lightning .+)$", PAGE, flags=re.MULTILINE)]
+COMMANDS = [shlex.split(line)[1:] for line in commands_of(FILE)]
 
 
 def write_folders(folder: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from conftest import DIGITS, ROOT, mnist_root, needs_mnist
-from pages import DOCS, PAGES, block, commands
+from pages import DOCS, PAGES, block
 
+from benchmarks.course import commands_of
 from datamodules import ImageDataModule
 from lit_models import MODELS
 from lit_models.command.completion import OPTIONS
@@ -37,7 +38,7 @@ def test_every_picture_has_a_text_that_says_what_it_shows(page: Path) -> None:
 
 @EVERY
 def test_every_command_of_a_page_exists_with_its_options_and_configs(page: Path) -> None:
-    for line in commands(page):
+    for line in commands_of(page):
         name, *words = shlex.split(line)[1:] or ["--help"]
         assert name in OPTIONS or name.startswith("--"), line
         options = [word.split("=")[0] for word in words if word.startswith("--")]

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import CHINESE, README, SYSTEMS, block, cell, commands, read
+from pages import CHINESE, README, SYSTEMS, block, cell, read
+
+from benchmarks.course import commands_of
 
 SHOWN = ("coverage", "kid", "recognisable", "control")
 
@@ -36,7 +38,7 @@ def test_what_the_readme_says_of_its_table_follows_from_it() -> None:
 
 
 def test_both_readmes_have_the_same_commands_and_program() -> None:
-    assert commands(README) == commands(CHINESE)
+    assert commands_of(README) == commands_of(CHINESE)
     programs = [re.sub(r" *#.*", "", block(page, "python")) for page in (README, CHINESE)]
     assert programs[0] == programs[1]
 

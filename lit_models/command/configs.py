@@ -14,10 +14,8 @@ def run(command: str, arguments: list[str]) -> int:
         "overlays, as a second --config": {name.removeprefix("overlays/"): file for name, file in shipped.items() if "/" in name},
         "studies, for lightning study --config NAME": configs.studies(),
     }
-    for number, (title, files) in enumerate(parts.items()):
-        print(f"{chr(10) if number else ''}{title}")
-        for name, file in files.items():
-            print(f"  {name:18} {first_sentence(file)}")
+    lists = ["\n".join([title, *(f"  {name:18} {first_sentence(file)}" for name, file in files.items())]) for title, files in parts.items()]
+    print("\n\n".join(lists))
     return 0
 
 

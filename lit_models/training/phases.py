@@ -4,6 +4,7 @@ Each phase has a parameter group of its own. Outside its phase a group's learnin
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -49,17 +50,19 @@ def phase_begins(module: LightningModule) -> bool:
 
 def starts_of_phases(module: LightningModule) -> list[int]:
     """The first step of each phase; one phase for models without `phase_schedule`."""
-    schedules = module.lr_schedulers()
-    schedule = schedules[0] if isinstance(schedules, list) and schedules else schedules
-    return [getattr(part, "start", 0) for part in getattr(schedule, "lr_lambdas", [])] or [0]
+    return [getattr(part, "start", 0) for part in getattr(_first_schedule(module), "lr_lambdas", [])] or [0]
 
 
 def schedule_of(module: LightningModule) -> LambdaLR:
     """The schedule of a model's first optimiser, which has the groups of the phases."""
-    schedules = module.lr_schedulers()
-    schedule = schedules[0] if isinstance(schedules, list) else schedules
+    schedule = _first_schedule(module)
     assert isinstance(schedule, LambdaLR)
     return schedule
+
+
+def _first_schedule(module: LightningModule) -> Any:
+    schedules = module.lr_schedulers()
+    return schedules[0] if isinstance(schedules, list) else schedules
 
 
 def forget_logged_values(trainer: Trainer) -> None:
