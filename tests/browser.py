@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+WEBGL = ("use-angle=swiftshader", "enable-unsafe-swiftshader", "ignore-gpu-blocklist")  # computed without a GPU
 needs_browser = pytest.mark.skipif(
     find_spec("selenium") is None or CHROMIUM is None or DRIVER is None,
     reason="a browser needs selenium (pip install selenium), chromium and chromedriver (apt-get install chromium chromium-driver)",
@@ -23,7 +24,7 @@ def chrome(profile: Path) -> Any:
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for switch in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking"):
+    for switch in ("headless", "no-sandbox", "disable-dev-shm-usage", "disable-background-networking", *WEBGL):
         options.add_argument(f"--{switch}")
     options.add_argument(f"--user-data-dir={profile}")
     return webdriver.Chrome(options=options, service=Service(DRIVER))  # without a path, selenium would download one
@@ -38,4 +39,5 @@ def resize(browser: Any, width: int, height: int = 800) -> None:
 def take_picture(browser: Any, name: str) -> None:
     """Save the page as the README shows it, if `$SCREENSHOTS` names a folder: SCREENSHOTS=docs/images pytest tests/test_board.py."""
     if folder := os.environ.get("SCREENSHOTS"):
-        browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+        file = Path(__file__).parent.parent / folder / f"{name}.png"
+        assert browser.save_screenshot(str(file)), f"expected a folder for {file}"

@@ -119,6 +119,16 @@ def test_the_board_shows_a_sweep_in_order(sweep: Path, browser: Any) -> None:
         assert any("KID in the untrained space" in word for word in words)
         assert SHOWN or not any("coverage (higher" in word for word in words), "the small digits have no judge: no empty chart"
         take_picture(browser, "tensorboard_custom_scalars")
+        wait_for(port, "projector/runs", lambda found: len(found) == 4)  # the tab appears some seconds after the others
+        browser.get(f"http://127.0.0.1:{port}/#projector")
+        browser.refresh()
+        browser.implicitly_wait(60)
+        for _ in range(2):  # its page is a frame within a frame
+            browser.switch_to.frame(browser.find_element("css selector", "iframe"))
+        browser.implicitly_wait(0)
+        wait_in(browser, lambda words: "Points:" in words and words[words.index("Points:") + 1].isdigit())
+        browser.switch_to.default_content()
+        take_picture(browser, "tensorboard_projector")
 
 
 def test_hparams_has_values_of_each_run_at_the_end_of_fit(sweep: Path) -> None:

@@ -39,7 +39,6 @@ def test_the_shipped_study_has_every_model_and_every_claim() -> None:
     assert {name for name, system in plan.systems.items() if len(system.seeds or plan.seeds) == 3} == {
         *("ae", "vae", "vae_conditional", "vqvae", "gan_conditional"),
     }
-    assert plan.budget_minutes <= 6
     for each in plan.claims:
         assert any(measure.compare for measure in each.measures), each.text
     quick = read_plan(configs.find("study_quick"))

@@ -16,6 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from callbacks import CountFlops
 from lit_models.ae import AE
+from lit_models.sampling.samplers import draw
+from lit_models.study import tuning
 from lit_models.study.agreement import agreement
 from lit_models.study.page import write_page
 from lit_models.study.plan import Growth, Plan, System
@@ -211,7 +213,7 @@ def flops_of_a_pass(model: AE) -> int:
 @pytest.mark.by_hand
 def test_a_study_searches_settings_and_trains_the_best_for_equal_seconds(tmp_path: Path, lightning, capsys, monkeypatch) -> None:
     """The real entry point: default and tuned stand in one table, a search that has ended is not made again, and it is not needed."""
-    ae = {"title": "AE", "config": ["ae", "fast"], "options": ["--model.channels=16"], "equal": True}
+    ae = {"title": "AE", "config": ["ae", "fast"], "options": ["--model.channels=16"], "equal": True, "sampler": "gmm"}
     content = {"dataset": "digits", "samples": 100, "samples_at_images": 100, "at_images": [500], "temperatures_of_curve": [],
                "decided": False, "budgets": {1: [0]}, "tuning": {"trials": 2, "seconds": 1}, "systems": {"ae": ae}}  # fmt: skip
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(content))
@@ -220,8 +222,11 @@ def test_a_study_searches_settings_and_trains_the_best_for_equal_seconds(tmp_pat
     assert "tuning   left out: it needs Optuna" in capsys.readouterr().out
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
+    asked = set()
+    monkeypatch.setattr(tuning, "draw", lambda model, n, sampler: asked.add(sampler) or draw(model, n, sampler))
     assert lightning("study", "--config", "plan.yaml") == 0
     assert "ae, search of settings: 2 trials" in capsys.readouterr().out
+    assert asked == {"gmm"}, "trials are measured by the sampler of the system's main row"
     rows = {row["system"]: row for row in json.loads((tmp_path / "study/results.json").read_text())["rows"] if row["main"]}
     assert rows.keys() == {"ae", "ae_1s", "ae_tuned"}
     best = json.loads((tmp_path / "study/tuning/ae/best.json").read_text())["values"]

@@ -22,7 +22,7 @@ from lit_models.checkpoints.run_list import Run, differing, runs_in
 FILE = "events.out.tfevents.0.layout"  # in the folder of the first run
 CURVES = {  # in the order of HPARAMS, which ticks the first five
     "val/coverage": "coverage (higher is better)",
-    "val/kid": "KID in the judge's space (lower is better)",
+    "val/kid": "KID (lower is better)",
     "val/kid_untrained": "KID in the untrained space (lower is better)",
     "val/recognisable": "recognisable (compare with real images)",
     "val/control": "control: samples of the class that was asked for (higher is better)",

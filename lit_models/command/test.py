@@ -58,7 +58,7 @@ def run(command: str, arguments: list[str]) -> int:
         print()
     if len(checkpoints) > 1:
         names = [name_of(checkpoint) for checkpoint in checkpoints]
-        measures = dict.fromkeys(name for values in found for name, value in values.items() if not isinstance(value, list))
+        measures = sorted({name for values in found for name, value in values.items() if not isinstance(value, list)}, key=place)
         rows = [[f"{given.split}/{name}", *(_shown(values[name]) if name in values else "" for values in found)] for name in measures]
         print_table(["", *names, ""], [[*row, meaning(name)] for name, row in zip(measures, rows, strict=True)])
     return 0
@@ -184,9 +184,17 @@ def attempt(measures: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]
 
 def _print(title: str, values: dict[str, Any], real: dict[str, float], split: str) -> None:
     print(f"{title}:")
-    for name, value in values.items():
+    for name, value in sorted(values.items(), key=lambda pair: place(pair[0])):
         of_real = f"real {_shown(real[name])}" if name in real else ""
         print(f"{f'{split}/{name}':32} {_shown(value):>10}   {of_real:12}  {meaning(name)}".rstrip())
+
+
+def place(name: str) -> tuple[int, str]:
+    """The place of a measure among the others: as in the table of a study, the headlines first, and an error after its measure."""
+    from lit_models.study.columns import COLUMNS
+
+    order = {column.key: number for number, column in enumerate(COLUMNS)}
+    return order.get(name.replace("kid_error", "kid", 1), len(order)), name
 
 
 def meaning(name: str) -> str:

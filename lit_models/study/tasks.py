@@ -83,8 +83,8 @@ class Search(NamedTuple):
             raise Failed(f"expected the speed of {self.system.name}, got none: its training of some steps has failed")
         search = search_of(self.system.config, self.system.options, plan.dataset, images=1)
         self.folder(study).mkdir(parents=True, exist_ok=True)
-        images = search.batch_size * speed.steps(plan.tuning.seconds)
-        best = tune(replace(search, images=images), plan.tuning.trials, self.folder(study), yardsticks.small, root)
+        search = replace(search, images=search.batch_size * speed.steps(plan.tuning.seconds), sampler=self.system.sampler)
+        best = tune(search, plan.tuning.trials, self.folder(study), yardsticks.small, root)
         write_json(self.folder(study) / "best.json", {"made_with": self._made_with(plan, yardsticks.small), "values": best})
         return f"{plan.tuning.trials} trials in {time.monotonic() - start:.0f} s"
 
@@ -96,7 +96,7 @@ class Search(NamedTuple):
         return values
 
     def _made_with(self, plan: Plan, yardstick: Yardstick) -> list[Any]:
-        return [*trained_as(self.system, plan), plan.tuning.trials, plan.tuning.seconds, yardstick.sha256]
+        return [*trained_as(self.system, plan), self.system.sampler, plan.tuning.trials, plan.tuning.seconds, yardstick.sha256]
 
 
 class Done(NamedTuple):

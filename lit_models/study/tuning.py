@@ -4,8 +4,9 @@ The number to be made small is the mean over the spaces of features of
 
 .. math:: \log(1 + \max(0, \mathrm{KID}))
 
-with KID times 1,000 of samples by the model's own sampler, so that no space outweighs the others, and noise about 0 counts little. A trial
-that is worse than the median of the others after a third of its images is stopped. The first trial has the defaults.
+with KID times 1,000, so that no space outweighs the others, and noise about 0 counts little. Samples are drawn by the model's own sampler,
+in a study by the main one of the system. A trial that is worse than the median of the others after a third of its images is stopped. The
+first trial has the defaults.
 
 Reference: Akiba et al., Optuna: A Next-generation Hyperparameter Optimization Framework, 2019. https://arxiv.org/abs/1907.10902
 """
@@ -16,7 +17,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,11 @@ Values = dict[str, Any]  # by the name of the option: model.lr
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: configs and options as `lightning fit` takes them, the images that a trial sees, and the space of each value."""
+    """What is searched: configs and options as `lightning fit` takes them, the images that a trial sees, and the space of each value.
+
+    Args:
+        sampler: By which trials are measured; None is the model's own.
+    """
 
     names: list[str]
     options: list[str]
@@ -50,6 +55,7 @@ class Search:
     space: dict[str, Any]
     defaults: Values
     batch_size: int
+    sampler: str | None = None
 
 
 def search_of(names: list[str], options: list[str], dataset: str, images: int) -> Search:
@@ -142,7 +148,7 @@ def tune(search: Search, trials: int, folder: Path, yardstick: Yardstick, root: 
 
 def _name(search: Search, yardstick: Yardstick) -> str:
     """One per search, so that a storage can have many."""
-    described = json.dumps([search.names, search.options, search.dataset, search.images, search.space, yardstick.sha256], sort_keys=True)
+    described = json.dumps([*asdict(search).values(), yardstick.sha256], sort_keys=True)
     return f"{'+'.join(Path(name).stem for name in search.names)} {hashlib.sha256(described.encode()).hexdigest()[:12]}"
 
 
@@ -167,7 +173,7 @@ def _objective(
         while not (looks := list(trial.glob(f"logs/*/*/version_*/snapshots/images_{first:08d}.ckpt"))) and process.poll() is None:
             time.sleep(0.2)
         if looks:
-            report(first, quality(looks[0], yardstick))  # while the training goes on
+            report(first, quality(looks[0], yardstick, search.sampler))  # while the training goes on
     except BaseException:
         process.terminate()  # it ends its batch and saves
         process.wait()
@@ -175,13 +181,13 @@ def _objective(
     finish(trial, process)
     run = run_in(trial)
     assert run is not None
-    return quality(run / "checkpoints" / "last.ckpt", yardstick)
+    return quality(run / "checkpoints" / "last.ckpt", yardstick, search.sampler)
 
 
-def quality(checkpoint: Path, yardstick: Yardstick) -> float:
-    """The number that is to be made small, of samples by the model's own sampler; NaN if KID has no value."""
+def quality(checkpoint: Path, yardstick: Yardstick, sampler: str | None = None) -> float:
+    """The number that is to be made small, of samples by a sampler, or by the model's own; NaN if KID has no value."""
     model, _ = open_checkpoint(checkpoint)
-    found = yardstick.distances(*draw(model, yardstick.n, next(iter(samplers_of(model)))))
+    found = yardstick.distances(*draw(model, yardstick.n, sampler or next(iter(samplers_of(model)))))
     return sum(math.log1p(max(found[key("kid", space)], 0.0)) for space in yardstick.spaces.widths) / len(yardstick.spaces.widths)
 
 
