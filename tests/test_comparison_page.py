@@ -10,12 +10,32 @@ import pytest
 from conftest import mnist_root, needs_mnist
 from pages import DOCS, SYSTEMS, read, row_of
 
+from benchmarks.tables import PAGES, measured, with_tables
 from datamodules import ImageDataModule
 from lit_models.evaluation import yardstick_of
 
 COMPARISON, REPORT = (DOCS / "comparison.md").read_text(), (DOCS / "report.md").read_text()
 RESULTS = DOCS / "study" / "results.json"
 SHOWN = (("recognisable", 3), ("spread", 2), ("control", 3), ("mse", 4), ("seconds", 0))  # what stands of the older study
+
+
+def test_the_tables_of_the_new_study_are_the_committed_measures() -> None:
+    rows = measured()
+    assert [page.name for page in PAGES if with_tables(page.read_text(), rows) != page.read_text()] == [], "python -m benchmarks.tables"
+    assert "<!-- table equal -->" in COMPARISON
+
+
+def test_what_is_said_of_equal_seconds_follows_from_the_measures() -> None:
+    rows = {place: row for place, row in measured().items() if row["labelled"]}
+    spaces = ("kid", "kid_second", "kid_untrained")
+    best = {name: {place for place, row in rows.items() if name in row["best"]} for name in spaces}
+    assert all(("ae_60s", "class_gmm") in best[name] for name in spaces)
+    told_apart = {system for system, _ in rows if system.endswith("_120s")} - {system for system, _ in best["kid"]}
+    assert told_apart == {"vae_120s", "vae_conditional_120s", "vqvae_120s", "flow_120s"}
+    assert {system for system, _ in best["kid_untrained"] if system.endswith("_120s")} == {"vae_gan_120s"}
+    kid = {place: row["values"]["kid"]["mean"] for place, row in rows.items()}
+    assert max((place for place in kid if place[0].endswith("_60s")), key=kid.__getitem__) == ("flow_60s", "own")
+    assert (round(kid["flow_60s", "own"]), round(kid["flow_120s", "own"])) == (153, 20)
 
 
 def rows_of_the_study(results: dict[str, Any]) -> list[str]:
