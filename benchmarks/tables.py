@@ -6,6 +6,7 @@ A table follows a line `<!-- table NAME -->`. Its head is written by hand, in an
 does the same and finds no difference.
 """
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from lit_models.study.expressions import error_name
 from lit_models.study.measuring import measures_of
 from lit_models.study.plan import read_plan
 from lit_models.study.rows import rows_of
+from lit_models.study.tuning import OBJECTIVE
 from lit_models.training import configs
 
 Row = dict[str, Any]
@@ -97,7 +99,24 @@ def equal(rows: Rows) -> list[list[str]]:
     return [*table, ["real images", *(each for each in real(("coverage", "kid", "kid_untrained"))[1:] for _ in lengths)]]
 
 
-TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {"equal": equal}
+def search(rows: Rows) -> list[list[str]]:
+    """The objective of the search with the defaults and with the best values that were found, and how many trials ran to their end."""
+    table = []
+    for system in EIGHT:
+        with (STUDY / "tuning" / system / "trials.csv").open(newline="") as stream:
+            trials = list(csv.DictReader(stream))
+        default = next(trial for trial in trials if trial["trial"] == "0")
+        ended = sum(trial["state"] == "complete" for trial in trials)
+        names = [name for name in trials[0] if name not in ("trial", "state", OBJECTIVE)]
+        found = {name: float(trials[0][name]) for name in names if float(trials[0][name]) != float(default[name])}
+        values = ", ".join(f"`{name}` {value:.0f}" if value.is_integer() else f"`{name}` {value:.2g}" for name, value in found.items())
+        table.append(
+            [f"`{system}`", f"{float(default[OBJECTIVE]):.2f}", f"{float(trials[0][OBJECTIVE]):.2f}", values, f"{ended} of {len(trials)}"]
+        )
+    return table
+
+
+TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {"equal": equal, "search": search}
 
 if __name__ == "__main__":
     main()
