@@ -68,7 +68,7 @@ def measured() -> Rows:
 def cell(name: str, values: dict[str, Any]) -> str:
     """A mean over seeds; a kernel distance with half the width of its interval. Empty if it was not measured."""
     found = values.get(name)
-    if found is None or found.get("mean") is None:
+    if found is None:
         return ""
     if name.startswith("kid"):
         return f"{found['mean']:.1f} ± {(found['high'] - found['low']) / 2:.1f}"
@@ -78,7 +78,7 @@ def cell(name: str, values: dict[str, Any]) -> str:
 def real(names: tuple[str, ...]) -> list[str]:
     """The row of real images: training images next to test images."""
     values = json.loads((STUDY / "controls.json").read_text())["rows"][0]["values"]
-    cells = {name: {"mean": values.get(name), "low": 0.0, "high": 2 * 1.96 * values.get(error_name(name), 0.0)} for name in names}
+    cells = {name: {"mean": values[name], "low": 0.0, "high": 2 * 1.96 * values.get(error_name(name), 0.0)} for name in names}
     return ["real images", *(cell(name, cells) for name in names)]
 
 
@@ -90,13 +90,13 @@ def titled(row: Row) -> str:
 def equal(rows: Rows) -> list[list[str]]:
     """Coverage and KID of the systems that are equal, after each number of seconds."""
     lengths = sorted({row["variant"]["seconds"] for row in rows.values() if row["variant"] and row["variant"]["factor"] is None})
-    table = []
+    names, table = ("coverage", "kid", "kid_untrained"), []
     for system, sampler in EIGHT.items():
         found = [rows.get((f"{system}_{length:g}s", sampler)) for length in lengths]
         first = next(row for row in found if row is not None)
-        cells = [cell(name, row["values"] if row else {}) for name in ("coverage", "kid", "kid_untrained") for row in found]
+        cells = [cell(name, row["values"] if row else {}) for name in names for row in found]
         table.append([titled(first).replace(f", {lengths[0]:g} s", "", 1), *cells])
-    return [*table, ["real images", *(each for each in real(("coverage", "kid", "kid_untrained"))[1:] for _ in lengths)]]
+    return [*table, ["real images", *(each for each in real(names)[1:] for _ in lengths)]]
 
 
 def search(rows: Rows) -> list[list[str]]:
