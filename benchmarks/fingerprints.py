@@ -37,9 +37,9 @@ RUNS = {
             "pca_vae",
             "vae",
             "vae_2d",
-            "vae_conditional",
         )
     },
+    "vae_conditional": [*LENGTH, "--model.lr", "4e-3", "--data.batch_size", "128"],  # as when they were recorded
     "vqvae": PHASES,
     "vae+binarized": LENGTH,
     "vqvae+binarized": PHASES,

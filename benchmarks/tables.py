@@ -2,18 +2,26 @@
 
     python -m benchmarks.tables    # writes those that are outdated, and names the pages
 
-A table follows a line `<!-- table NAME -->`. Its head is written by hand, in any language, and its rows are written by this command. A test
-does the same and finds no difference.
+A table follows a line `<!-- table NAME -->`, where NAME is one of `TABLES`, or
+
+    <!-- rows MEASURE ...: SYSTEM/SAMPLER ... -->
+
+The head is written by hand, in any language, and the numbers are written by this command. Without `/SAMPLER` the row is the main one of the
+system; `_` stands for a space, and `real` are real images. The first cells of `rows` are titles; they may be changed by hand, and stay. A
+test does the same and finds no difference.
 """
 
 import csv
 import json
+import math
 import re
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lit_models.evaluation.sample_quality import FIRST
+from lit_models.evaluation.sample_quality import FIRST, key
+from lit_models.study.columns import COLUMNS, SPACES
 from lit_models.study.expressions import error_name
 from lit_models.study.measuring import measures_of
 from lit_models.study.plan import read_plan
@@ -21,13 +29,14 @@ from lit_models.study.rows import rows_of
 from lit_models.study.tuning import OBJECTIVE
 from lit_models.training import configs
 
+DIGITS = {column.key: column.digits for column in COLUMNS}
 Row = dict[str, Any]
 Rows = dict[tuple[str, str], Row]  # by system and sampler
 
 ROOT = Path(__file__).parent.parent
 STUDY = ROOT / "docs" / "study"
 PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-TABLE = re.compile(r"(<!-- table (\w+) -->\n(?:\|.*\n){2})((?:\|.*\n)*)")
+TABLE = re.compile(r"(<!-- (table|rows) ([^>]+) -->\n(?:\|.*\n){2})((?:\|.*\n)*)")
 EIGHT = {
     "latent_flow": "flow",
     "flow": "own",
@@ -51,7 +60,38 @@ def main() -> None:
 
 def with_tables(text: str, rows: Rows) -> str:
     """A page with the rows that its tables have by the measures."""
-    return TABLE.sub(lambda found: found[1] + "".join(f"| {' | '.join(cells)} |\n" for cells in TABLES[found[2]](rows)), text)
+
+    def written(found: re.Match[str]) -> str:
+        titles = [line.split(" | ")[0].removeprefix("| ") for line in found[4].splitlines()]
+        cells = TABLES[found[3]](rows) if found[2] == "table" else chosen(found[3], titles, rows)
+        return found[1] + "".join(f"| {' | '.join(each)} |\n" for each in cells)
+
+    return TABLE.sub(written, text)
+
+
+def chosen(asked: str, titles: list[str], rows: Rows) -> list[list[str]]:
+    """The rows that a page asks for, with their titles in the page, or else those of the study."""
+    measures, _, places = asked.partition(": ")
+    names, table = measures.split(), []
+    for number, place in enumerate(found := places.split()):
+        cells = real(names) if place == "real" else of_row(row_at(place, rows), names)
+        table.append([titles[number] if len(titles) == len(found) else cells[0], *cells[1:]])
+    return table
+
+
+def row_at(place: str, rows: Rows) -> Row:
+    """The row of a system, or of one of its samplers."""
+    system, _, sampler = place.partition("/")
+    found = [row for (name, own), row in rows.items() if name == system and (own.replace(" ", "_") == sampler if sampler else row["main"])]
+    if not found:
+        raise ValueError(
+            f"expected a measured row in docs/study/measures\ngot {place}\nthere are {', '.join('/'.join(each) for each in rows)}"
+        )
+    return found[0]
+
+
+def of_row(row: Row, names: Sequence[str]) -> list[str]:
+    return [titled(row), *(str(len(row["seeds"])) if name == "seeds" else cell(name, row["values"]) for name in names)]
 
 
 def measured() -> Rows:
@@ -66,19 +106,20 @@ def measured() -> Rows:
 
 
 def cell(name: str, values: dict[str, Any]) -> str:
-    """A mean over seeds; a kernel distance with half the width of its interval. Empty if it was not measured."""
+    """A mean over seeds; a kernel distance and a number of nats with half the width of their intervals. Empty if it was not measured."""
     found = values.get(name)
     if found is None:
         return ""
-    if name.startswith("kid"):
+    if name.startswith("kid") or name == "nats":
         return f"{found['mean']:.1f} ± {(found['high'] - found['low']) / 2:.1f}"
-    return f"{found['mean']:.3f}"
+    return f"{found['mean']:,.{DIGITS[name]}f}"
 
 
-def real(names: tuple[str, ...]) -> list[str]:
+def real(names: Sequence[str]) -> list[str]:
     """The row of real images: training images next to test images."""
     values = json.loads((STUDY / "controls.json").read_text())["rows"][0]["values"]
-    cells = {name: {"mean": values[name], "low": 0.0, "high": 2 * 1.96 * values.get(error_name(name), 0.0)} for name in names}
+    known = [name for name in names if name in values]
+    cells = {name: {"mean": values[name], "low": 0.0, "high": 2 * 1.96 * values.get(error_name(name), 0.0)} for name in known}
     return ["real images", *(cell(name, cells) for name in names)]
 
 
@@ -116,7 +157,23 @@ def search(rows: Rows) -> list[list[str]]:
     return table
 
 
-TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {"equal": equal, "search": search}
+def own_length(rows: Rows) -> list[list[str]]:
+    """Settings that were found and the defaults at the length of the config, next to validation images: means over the seeds."""
+    with (STUDY / "tuning" / "own_length.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    table = []
+    for system, options in dict.fromkeys((line["system"], line["options"]) for line in lines):
+        own = [line for line in lines if (line["system"], line["options"]) == (system, options)]
+        shown = " ".join(f"`{option}`" for option in options.split()) or "as shipped"
+        cells = [f"{statistics.fmean(float(line[OBJECTIVE]) for line in own):.2f}"]
+        for space in SPACES:
+            values, errors = ([float(line[key(name, space)]) for line in own] for name in ("kid", "kid_error"))
+            cells.append(f"{statistics.fmean(values):.1f} ± {1.96 * math.hypot(*errors) / len(own):.1f}")
+        table.append([f"`{system}`", shown, str(len(own)), *cells, f"{statistics.fmean(float(line['coverage']) for line in own):.3f}"])
+    return table
+
+
+TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {"equal": equal, "search": search, "own_length": own_length}
 
 if __name__ == "__main__":
     main()

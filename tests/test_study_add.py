@@ -2,16 +2,21 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from lit_models.study import shipped
 from lit_models.study.findings import findings
 from lit_models.study.plan import Plan, System
 from lit_models.study.rows import command
+from lit_models.study.settings import agree, begun_as, contents_of, settings_of
+from lit_models.study.training import folder_of, train, trained
+from lit_models.training import configs
 
 PLAN = {
     "dataset": "digits", "samples": 100, "samples_at_images": 100, "at_images": [500], "temperatures_of_curve": [], "decided": False,
@@ -44,6 +49,49 @@ def test_an_added_model_alone_is_trained_and_stands_in_the_table_of_all(lightnin
         shutil.rmtree(tmp_path / "first", ignore_errors=True)
         assert lightning("study", "--config", "plan.yaml", "--output", "third", "--add", *words) == 2
         assert message in capsys.readouterr().err
+
+
+def test_what_an_edited_config_made_is_made_again(tmp_path: Path) -> None:
+    """Real trainings. A comment changes nothing, another default in the file does: the old training is replaced, not resumed."""
+    file = tmp_path / "mymodel.yaml"
+    first = "model: {class_path: lit_models.ae.AE, init_args: {channels: 16, lr: 0.002}}\ntrainer: {max_steps: 3}\n"
+    file.write_text(first)
+    system = System("mymodel", "mine", [str(file)])
+    plan = Plan({"mymodel": system}, [], dataset="digits")
+    train(tmp_path, system, 0, plan, "data")
+    folder = folder_of(tmp_path, system, 0)
+    assert trained(folder, system, plan)
+    for text, expected in (
+        (f"# my first model\n{first}tune: {{model.lr: [0.1, 0.2]}}\n", True),
+        (first.replace("0.002", "0.01"), False),
+        (first + "data: {init_args: {batch_size: 64}}\n", False),
+    ):
+        file.write_text(text)
+        assert trained(folder, system, plan) == expected
+    train(tmp_path, system, 0, plan, "data")
+    (run,) = folder.glob("logs/*/*/version_*")
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (saved["global_step"], saved["datamodule_hyper_parameters"]["batch_size"]) == (3, 64)
+    again, longer = settings_of(system, plan), replace(plan, budget_minutes=60)
+    assert begun_as(system, plan) == begun_as(system, longer), "a training that needs more minutes is resumed"
+    assert not agree(again, settings_of(system, longer))
+    assert agree(again[:-1], again), "older measures do not say what the configs contained"
+
+
+def test_a_search_begins_anew_if_its_interval_or_its_model_changes(tmp_path: Path) -> None:
+    """Not if only a default does that is searched: it may become the one that was found."""
+    file = tmp_path / "mymodel.yaml"
+    text = (configs.SHIPPED / "vae_conditional.yaml").read_text()
+    system, known = System("mymodel", "mine", [str(file)]), []
+    for changed in (
+        text,
+        text.replace("lr: 5.0e-3", "lr: 4.0e-3"),
+        text.replace("high: 4.0", "high: 2.0"),
+        text.replace("epochs: 6", "epochs: 7"),
+    ):
+        file.write_text(changed)
+        known.append(contents_of(system, without=configs.read(file)["tune"]))
+    assert [each == known[0] for each in known] == [True, True, False, False]
 
 
 def test_a_row_has_the_command_that_trains_it() -> None:

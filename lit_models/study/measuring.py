@@ -30,7 +30,8 @@ from lit_models.study.columns import SPACES
 from lit_models.study.machine import machine
 from lit_models.study.pictures import keep_figures, save_grid
 from lit_models.study.plan import Plan, System
-from lit_models.study.training import folder_of, run_in, settings_of
+from lit_models.study.settings import agree, settings_of
+from lit_models.study.training import folder_of, run_in
 
 STAGE_MEASURES = {
     *("recognisable", "recognisable_gap", "control", "balance", "spread", "sharpness", "recall"),
@@ -114,7 +115,7 @@ def is_measured(study: Path, system: System, seed: int, plan: Plan, yardstick: Y
     """Whether the measures of these settings by this yardstick are there: others do not compare. The training itself may be gone."""
     file = measures_of(study, system, seed)
     found = json.loads(file.read_text()) if file.is_file() else {}
-    return found.get("yardstick") == yardstick.sha256 and found.get("settings") == settings_of(system, plan)
+    return found.get("yardstick") == yardstick.sha256 and agree(found.get("settings"), settings_of(system, plan))
 
 
 def _by_sampler(study: Path, model: LightningModule, system: System, seed: int, plan: Plan, yardstick: Yardstick) -> dict[str, Any]:

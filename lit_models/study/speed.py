@@ -20,7 +20,8 @@ from lit_models.checkpoints.atomic_io import read_checkpoint
 from lit_models.study.machine import machine
 from lit_models.study.measuring import write_json
 from lit_models.study.plan import Plan, System
-from lit_models.study.training import Failed, exact_steps, fit, run_in, trained_as
+from lit_models.study.settings import contents_of, trained_as
+from lit_models.study.training import Failed, exact_steps, fit, run_in
 
 COUNTED = 41  # steps whose operations are counted; the last one also has those of saving, and is left out
 TIMED = 16.0  # seconds of the longer one of the two trainings that are timed, about; less for a shorter length
@@ -57,7 +58,7 @@ class Speed:
 def file_of(study: Path, system: System, plan: Plan) -> Path:
     """Where the speed is kept: systems with the same settings share one file."""
     names = "+".join(Path(name).stem for name in system.config)
-    digest = hashlib.sha256(json.dumps(trained_as(system, plan)).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([*trained_as(system, plan), contents_of(system)]).encode()).hexdigest()
     return study / "speed" / f"{names}_{digest[:8]}.json"
 
 

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple, Protocol
 from lit_models.evaluation.yardstick import Yardstick
 from lit_models.study.measuring import is_measured, measure_system, write_json
 from lit_models.study.plan import Plan, System
+from lit_models.study.settings import agree, contents_of, trained_as
 from lit_models.study.speed import file_of, known_speed
-from lit_models.study.training import Failed, folder_of, train, trained, trained_as
+from lit_models.study.training import Failed, folder_of, train, trained
 from lit_models.study.tuning import search_of, tune
 from lit_models.study.yardsticks import Yardsticks
+from lit_models.training import configs
 
 
 class Task(Protocol):
@@ -92,11 +94,13 @@ class Search(NamedTuple):
         """The best values, if the search has ended."""
         file = self.folder(study) / "best.json"
         saved = json.loads(file.read_text()) if file.is_file() else {}
-        values: dict[str, Any] | None = saved.get("values") if saved.get("made_with") == self._made_with(plan, yardstick) else None
+        values: dict[str, Any] | None = saved.get("values") if agree(saved.get("made_with"), self._made_with(plan, yardstick)) else None
         return values
 
     def _made_with(self, plan: Plan, yardstick: Yardstick) -> list[Any]:
-        return [*trained_as(self.system, plan), self.system.sampler, plan.tuning.trials, plan.tuning.seconds, yardstick.sha256]
+        """The last one is that of its configs' contents but for the defaults: they may become those that were found."""
+        made_with = [*trained_as(self.system, plan), self.system.sampler, plan.tuning.trials, plan.tuning.seconds, yardstick.sha256]
+        return [*made_with, contents_of(self.system, without=configs.read(configs.find(self.system.config[0])).get("tune") or ())]
 
 
 class Done(NamedTuple):

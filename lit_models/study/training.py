@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import yaml
 
 from datamodules.named import NAMES
 from lit_models.study.plan import Plan, System
+from lit_models.study.settings import agree, begun_as, settings_of
 from lit_models.training import configs
 
 
@@ -31,11 +33,11 @@ def run_in(folder: Path) -> Path | None:
 def trained(folder: Path, system: System, plan: Plan) -> bool:
     """Whether the system has been trained to its end with these same settings."""
     done = folder / "done.json"
-    return done.is_file() and json.loads(done.read_text()) == settings_of(system, plan)
+    return done.is_file() and agree(json.loads(done.read_text()), settings_of(system, plan))
 
 
 def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None:
-    """Train a system, or resume its training after an interruption. The output goes to `fit.log`.
+    """Train a system, or resume its training after an interruption. One by other settings is replaced. The output goes to `fit.log`.
 
     Args:
         root: Folder of the data. It may be relative, although the training runs in a folder of its own.
@@ -45,7 +47,11 @@ def train(study: Path, system: System, seed: int, plan: Plan, root: str) -> None
     if system.seconds is not None and system.training_steps is None:
         raise Failed(f"expected a training of some steps that tells the speed of {system.name}, got one that failed")
     folder = folder_of(study, system, seed)
+    begun, settings = folder / "begun.json", begun_as(system, plan)
+    if begun.is_file() and json.loads(begun.read_text()) != settings:
+        shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    begun.write_text(json.dumps(settings))
     overlay = folder / "study_overlay.yaml"
     overlay.write_text(yaml.safe_dump(_overlay(system, plan)))
     arguments = ["--seed_everything", str(seed), *system.options]
@@ -98,17 +104,6 @@ def finish(folder: Path, process: subprocess.Popen[bytes]) -> None:
     output = [line for line in (folder / "fit.log").read_text().splitlines() if line.strip()]
     if code and not any("--trainer.max_epochs above" in line for line in output):  # fit refuses to resume a training that is complete
         raise Failed(" | ".join(output[-3:]) or f"exit code {code}")
-
-
-def trained_as(system: System, plan: Plan) -> list[str]:
-    """What is trained on what, whatever the length of the training: configs, options and data set."""
-    return [*system.config, *system.options, plan.dataset]
-
-
-def settings_of(system: System, plan: Plan) -> list[str]:
-    """The settings that decide whether a system has to be trained again."""
-    length = f"{plan.budget_minutes}" if system.training_steps is None else f"{system.training_steps} steps"
-    return [*trained_as(system, plan), length]
 
 
 def _overlay(system: System, plan: Plan) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,12 @@ def quality(checkpoint: Path, yardstick: Yardstick, sampler: str | None = None) 
     """The number that is to be made small, of samples by a sampler, or by the model's own; NaN if KID has no value."""
     model, _ = open_checkpoint(checkpoint)
     found = yardstick.distances(*draw(model, yardstick.n, sampler or next(iter(samplers_of(model)))))
-    return sum(math.log1p(max(found[key("kid", space)], 0.0)) for space in yardstick.spaces.widths) / len(yardstick.spaces.widths)
+    return distance(found, yardstick.spaces.widths)
+
+
+def distance(found: Mapping[str, float], spaces: Collection[str]) -> float:
+    """The mean of log(1 + KID) over spaces of features; a KID below 0 counts as 0."""
+    return sum(math.log1p(max(found[key("kid", space)], 0.0)) for space in spaces) / len(spaces)
 
 
 def write_table(folder: Path, study: Any) -> None:
