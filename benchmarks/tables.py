@@ -6,9 +6,9 @@ A table follows a line `<!-- table NAME -->`, where NAME is one of `TABLES`, or
 
     <!-- rows MEASURE ...: SYSTEM/SAMPLER ... -->
 
-The head is written by hand, in any language, and the numbers are written by this command. Without `/SAMPLER` the row is the main one of the
-system; `_` stands for a space, and `real` are real images. The first cells of `rows` are titles; they may be changed by hand, and stay. A
-test does the same and finds no difference.
+The head is written by hand, in any language, and the numbers are written by this command. A system without `/SAMPLER` is its main row, `_`
+stands for a space, `real` are real images, and `judged/NAME` is what `lightning judge` wrote into `docs/yardstick/NAME.json`. Titles in
+`rows` may be changed by hand, and stay. A test does the same and finds no difference.
 """
 
 import csv
@@ -22,7 +22,6 @@ from typing import Any
 
 from lit_models.evaluation.sample_quality import FIRST, key
 from lit_models.study.columns import COLUMNS, SPACES
-from lit_models.study.expressions import error_name
 from lit_models.study.measuring import measures_of
 from lit_models.study.plan import read_plan
 from lit_models.study.rows import rows_of
@@ -30,6 +29,7 @@ from lit_models.study.tuning import OBJECTIVE
 from lit_models.training import configs
 
 DIGITS = {column.key: column.digits for column in COLUMNS}
+ERRORS = {column.key: column.error for column in COLUMNS}
 Row = dict[str, Any]
 Rows = dict[tuple[str, str], Row]  # by system and sampler
 
@@ -62,7 +62,7 @@ def with_tables(text: str, rows: Rows) -> str:
     """A page with the rows that its tables have by the measures."""
 
     def written(found: re.Match[str]) -> str:
-        titles = [line.split(" | ")[0].removeprefix("| ") for line in found[4].splitlines()]
+        titles = [line.strip("| ").split(" |")[0] for line in found[4].splitlines()]
         cells = TABLES[found[3]](rows) if found[2] == "table" else chosen(found[3], titles, rows)
         return found[1] + "".join(f"| {' | '.join(each)} |\n" for each in cells)
 
@@ -74,7 +74,8 @@ def chosen(asked: str, titles: list[str], rows: Rows) -> list[list[str]]:
     measures, _, places = asked.partition(": ")
     names, table = measures.split(), []
     for number, place in enumerate(found := places.split()):
-        cells = real(names) if place == "real" else of_row(row_at(place, rows), names)
+        system, _, sampler = place.partition("/")
+        cells = real(names) if place == "real" else judged(sampler, names) if system == "judged" else of_row(row_at(place, rows), names)
         table.append([titles[number] if len(titles) == len(found) else cells[0], *cells[1:]])
     return table
 
@@ -117,10 +118,21 @@ def cell(name: str, values: dict[str, Any]) -> str:
 
 def real(names: Sequence[str]) -> list[str]:
     """The row of real images: training images next to test images."""
-    values = json.loads((STUDY / "controls.json").read_text())["rows"][0]["values"]
-    known = [name for name in names if name in values]
-    cells = {name: {"mean": values[name], "low": 0.0, "high": 2 * 1.96 * values.get(error_name(name), 0.0)} for name in known}
-    return ["real images", *(cell(name, cells) for name in names)]
+    return measured_once("real images", json.loads((STUDY / "controls.json").read_text())["rows"][0]["values"], names)
+
+
+def judged(name: str, names: Sequence[str]) -> list[str]:
+    """The row of samples of another program."""
+    found = json.loads((ROOT / "docs" / "yardstick" / f"{name}.json").read_text())
+    return measured_once(name, found["measures"], names)
+
+
+def measured_once(title: str, values: dict[str, float | None], names: Sequence[str]) -> list[str]:
+    """A row of one set of images, with the interval of its errors."""
+    have = {name: value for name in names if (value := values.get(name)) is not None}
+    errors = {name: 1.96 * (values.get(ERRORS[name] or "") or 0.0) for name in have}
+    cells = {name: {"mean": value, "low": value - errors[name], "high": value + errors[name]} for name, value in have.items()}
+    return [title, *(cell(name, cells) for name in names)]
 
 
 def titled(row: Row) -> str:
@@ -173,7 +185,15 @@ def own_length(rows: Rows) -> list[list[str]]:
     return table
 
 
-TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {"equal": equal, "search": search, "own_length": own_length}
+def readme(rows: Rows) -> list[list[str]]:
+    """The systems of the README by the names of their configs, and the sampler that its report had."""
+    asked = [*EIGHT.items(), ("vae", "normal")]
+    titles = [f"`{system}`{f', {sampler}' if sampler != 'own' else ''}" for system, sampler in asked]
+    places = " ".join(f"{system}/{sampler}" for system, sampler in asked)
+    return chosen(f"coverage kid recognisable control: {places} real", [*titles, "real images"], rows)
+
+
+TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {"equal": equal, "search": search, "own_length": own_length, "readme": readme}
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from conftest import ROOT
 DOCS = ROOT / "docs"
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh.md"
 PAGES = [README, CHINESE, ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-SYSTEMS = DOCS / "yardstick" / "systems.json"
+YARDSTICK = DOCS / "yardstick"
 HEADLINES = ("coverage", "kid", "kid_second", "kid_untrained", "cas", "recognisable", "nearer_to_training", "control")
 
 

@@ -2,10 +2,11 @@
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch import distributed as dist
 from torch import multiprocessing as mp
 from torch.nn.functional import avg_pool2d
@@ -13,6 +14,7 @@ from torch.nn.functional import avg_pool2d
 from datamodules import ImageDataModule
 from lit_models.evaluation import JudgeOutput, SampleQuality, posterior_use, response_to_noise, separation, sharpness, sigma50
 from lit_models.evaluation.corruptions import KINDS
+from lit_models.evaluation.measure import measure_noise
 from lit_models.evaluation.noise_response import within_class_distance
 from lit_models.evaluation.sample_quality import frechet_distance
 
@@ -207,6 +209,26 @@ def test_codes_that_are_labels_are_separable_and_noise_is_not() -> None:
     assert told["silhouette"] > 0.9
     nothing = separation((torch.randn(400, 10), labels[:400]), (torch.randn(200, 10), labels[400:]))
     assert max(nothing["probe"], nothing["knn"]) < 0.25
+    one = (known[:400], torch.zeros(400, dtype=torch.long))
+    assert separation(one, (known[400:], labels[400:])) == separation((known[400:], labels[400:]), one) == {}, "a single class"
+
+
+def test_noise_whose_images_all_show_one_class_has_no_probe() -> None:
+    """As that of a VAE without reconstruction, which ended the measuring of a study."""
+
+    class OneDigit(nn.Module):
+        noise_shape, device = (2,), torch.device("cpu")
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(1))
+
+        def from_noise(self, noise: Tensor) -> Tensor:
+            return torch.zeros(len(noise), 1, 28, 28)
+
+    classes = SimpleNamespace(classes=torch.full((40,), 3))
+    judged = SimpleNamespace(judge=SimpleNamespace(assess=lambda images: classes))
+    assert measure_noise(OneDigit(), judged, n=40) == {"noise_chance": 1.0}  # type: ignore[arg-type]
 
 
 def test_code_dimensions_whose_mean_varies_over_images_are_active() -> None:

@@ -16,7 +16,9 @@ ACTIVE = 0.01  # a number is active if the variance of its posterior mean over i
 
 def separation(train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> dict[str, float]:
     """Test accuracy of a linear `probe` and of 15 nearest neighbours (`knn`), and the `silhouette` of the classes, from -1 to 1, over 2,000
-    test codes. Codes are (N, ...), labels (N,)."""
+    test codes. Codes are (N, ...), labels (N,). Empty if one part has a single class, of which nothing can be told apart."""
+    if any(len(labels.unique()) == 1 for _, labels in (train, test)):
+        return {}
     (codes, labels), (test_codes, test_labels) = (
         (part[0].flatten(1).double().cpu().numpy(), part[1].cpu().numpy()) for part in (train, test)
     )

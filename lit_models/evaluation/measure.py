@@ -112,7 +112,7 @@ def measure_noise(model: LightningModule, yardstick: Yardstick, n: int = NOISE) 
     """`noise_probe`: how well a linear classifier reads from noise which class the judge sees in the image that the model makes of it.
 
     Its accuracy on a quarter of `n` images without labels, after it has learned from the others. The most frequent class alone would give
-    `noise_chance`. A model whose noise has no place for a class cannot be steered by it.
+    `noise_chance`. A model whose noise has no place for a class cannot be steered by it. If all images show one class, there is no probe.
     """
     like = next(model.parameters())
     if yardstick.judge is None or not isinstance(model, StartsFromNoise):
@@ -122,7 +122,8 @@ def measure_noise(model: LightningModule, yardstick: Yardstick, n: int = NOISE) 
         images = torch.cat([model.from_noise(part.to(like)).float().cpu() for part in noise.split(500)])
     classes, train = yardstick.judge.assess(images).classes, 3 * n // 4
     found = separation((noise[:train], classes[:train]), (noise[train:], classes[train:]))
-    return {"noise_probe": found["probe"], "noise_chance": float(classes[train:].bincount().max() / (n - train))}
+    chance = {"noise_chance": float(classes[train:].bincount().max() / (n - train))}
+    return ({"noise_probe": found["probe"]} if found else {}) | chance
 
 
 def measure_responses(model: LightningModule, yardstick: Yardstick, draws: int = 100) -> dict[str, dict[str, Any]]:
