@@ -3,7 +3,8 @@
     python -m benchmarks.pictures [gan_noise=FOLDER_OF_RUN ...] [--only RUN ...] [--folder docs/images]
 
 The command copies the figures of each run's last epoch, and draws 24 samples of most models. The default folder of a run is
-`logs/NAME/mnist`. The run `gan_noise` is `gan_conditional` trained with `--model.conditioning noise`.
+`logs/NAME/mnist`. The run `gan_noise` is `gan_conditional` trained with `--model.conditioning noise
+--model.lr 2e-3`.
 """
 
 import argparse
