@@ -15,7 +15,7 @@ def trained_as(system: System, plan: Plan) -> list[str]:
 
 
 def settings_of(system: System, plan: Plan) -> list[str]:
-    """The settings that decide whether a system has to be trained and measured again; the last one is that of its configs' contents."""
+    """The settings that decide whether a system has to be trained and measured again. The last entry stands for what its configs say."""
     length = f"{plan.budget_minutes}" if system.training_steps is None else f"{system.training_steps} steps"
     return [*trained_as(system, plan), length, contents_of(system)]
 

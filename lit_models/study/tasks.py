@@ -98,7 +98,7 @@ class Search(NamedTuple):
         return values
 
     def _made_with(self, plan: Plan, yardstick: Yardstick) -> list[Any]:
-        """The last one is that of its configs' contents but for the defaults: they may become those that were found."""
+        """The last entry stands for what its configs say, without the defaults of the search: they may become what was found."""
         made_with = [*trained_as(self.system, plan), self.system.sampler, plan.tuning.trials, plan.tuning.seconds, yardstick.sha256]
         return [*made_with, contents_of(self.system, without=configs.read(configs.find(self.system.config[0])).get("tune") or ())]
 
