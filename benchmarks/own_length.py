@@ -15,7 +15,7 @@ from typing import Any
 
 from datamodules import ImageDataModule
 from datamodules.sources import data_root
-from lit_models.checkpoints.loading import open_checkpoint
+from lit_models import load
 from lit_models.evaluation.sample_quality import key
 from lit_models.evaluation.yardstick import yardstick_of
 from lit_models.sampling.samplers import draw, samplers_of
@@ -61,8 +61,7 @@ def measured(name: str, options: list[str], seed: int, output: Path) -> dict[str
         (folder / "done").touch()
     run = run_in(folder)
     assert run is not None
-    best = run / "checkpoints" / "best.ckpt"
-    model, _ = open_checkpoint(best if best.is_file() else best.with_name("last.ckpt"))
+    model = load(run)
     yardstick = yardstick_of("mnist", ImageDataModule("mnist", root=root).whole(), SAMPLES, "val")
     found = yardstick.distances(*draw(model, SAMPLES, system.sampler or next(iter(samplers_of(model)))))
     spaces = list(yardstick.spaces.widths)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.own_length import lines
 from lit_models.evaluation.sample_quality import FIRST, key
 from lit_models.study.columns import COLUMNS, SPACES
 from lit_models.study.measuring import measures_of
@@ -75,18 +76,23 @@ def chosen(asked: str, titles: list[str], rows: Rows) -> list[list[str]]:
     names, table = measures.split(), []
     for number, place in enumerate(found := places.split()):
         system, _, sampler = place.partition("/")
-        cells = real(names) if place == "real" else judged(sampler, names) if system == "judged" else of_row(row_at(place, rows), names)
+        cells = (
+            real(names)
+            if place == "real"
+            else judged(sampler, names)
+            if system == "judged"
+            else of_row(row_at(system, sampler, rows), names)
+        )
         table.append([titles[number] if len(titles) == len(found) else cells[0], *cells[1:]])
     return table
 
 
-def row_at(place: str, rows: Rows) -> Row:
-    """The row of a system, or of one of its samplers."""
-    system, _, sampler = place.partition("/")
+def row_at(system: str, sampler: str, rows: Rows) -> Row:
+    """The row of a sampler of a system; without a sampler its main row."""
     found = [row for (name, own), row in rows.items() if name == system and (own.replace(" ", "_") == sampler if sampler else row["main"])]
     if not found:
         raise ValueError(
-            f"expected a measured row in docs/study/measures\ngot {place}\nthere are {', '.join('/'.join(each) for each in rows)}"
+            f"expected a measured row in docs/study/measures\ngot {system}/{sampler}\nthere are {', '.join(map('/'.join, rows))}"
         )
     return found[0]
 
@@ -171,11 +177,9 @@ def search(rows: Rows) -> list[list[str]]:
 
 def own_length(rows: Rows) -> list[list[str]]:
     """Settings that were found and the defaults at the length of the config, next to validation images: means over the seeds."""
-    with (STUDY / "tuning" / "own_length.csv").open(newline="") as stream:
-        lines = list(csv.DictReader(stream))
-    table = []
-    for system, options in dict.fromkeys((line["system"], line["options"]) for line in lines):
-        own = [line for line in lines if (line["system"], line["options"]) == (system, options)]
+    table, known = [], lines()
+    for system, options in dict.fromkeys((line["system"], line["options"]) for line in known):
+        own = [line for line in known if (line["system"], line["options"]) == (system, options)]
         shown = " ".join(f"`{option}`" for option in options.split()) or "as shipped"
         cells = [f"{statistics.fmean(float(line[OBJECTIVE]) for line in own):.2f}"]
         for space in SPACES:
