@@ -22,11 +22,14 @@ from typing import Any
 
 from benchmarks.own_length import lines
 from lit_models.evaluation.sample_quality import FIRST, key
+from lit_models.study.agreement import agreement
 from lit_models.study.columns import COLUMNS, SPACES
 from lit_models.study.measuring import measures_of
-from lit_models.study.plan import read_plan
+from lit_models.study.plan import Plan, read_plan
+from lit_models.study.results import with_operations
 from lit_models.study.rows import rows_of
 from lit_models.study.tuning import OBJECTIVE
+from lit_models.study.variant_charts import exponents, variant_points
 from lit_models.training import configs
 
 DIGITS = {column.key: column.digits for column in COLUMNS}
@@ -103,13 +106,19 @@ def of_row(row: Row, names: Sequence[str]) -> list[str]:
 
 def measured() -> Rows:
     """The rows of the study that have been measured, those of trainings with the settings that were found included."""
+    plan, found = measures()
+    return {(row["system"], row["sampler"]): row for row in rows_of(STUDY, found, plan, plan.samples, FIRST) if row["values"]}
+
+
+def measures() -> tuple[Plan, dict[str, list[dict[str, Any]]]]:
+    """The plan of the study with all variants, and the measures of each system that are in docs/study."""
     plan = read_plan(configs.find("study")).with_variants()
     for system in plan.tuned():
         if (best := STUDY / "tuning" / system.name / "best.json").is_file():
             plan = plan.with_tuned(system, json.loads(best.read_text())["values"])
-    files = {system.name: [measures_of(STUDY, system, seed) for seed in plan.seeds_of(system)] for system in plan.systems.values()}
+    files = {name: [measures_of(STUDY, system, seed) for seed in plan.seeds_of(system)] for name, system in plan.systems.items()}
     found = {name: [json.loads(file.read_text()) for file in own if file.is_file()] for name, own in files.items()}
-    return {(row["system"], row["sampler"]): row for row in rows_of(STUDY, found, plan, plan.samples, FIRST) if row["values"]}
+    return plan, {name: with_operations(found[name], STUDY, system, plan) for name, system in plan.systems.items()}
 
 
 def cell(name: str, values: dict[str, Any]) -> str:
@@ -159,9 +168,9 @@ def equal(rows: Rows) -> list[list[str]]:
 
 
 def search(rows: Rows) -> list[list[str]]:
-    """The objective of the search with the defaults and with the best values that were found, and how many trials ran to their end."""
+    """The objective of the search with the defaults and with the best values that were found, and the KID of a training with each."""
     table = []
-    for system in EIGHT:
+    for system, sampler in EIGHT.items():
         with (STUDY / "tuning" / system / "trials.csv").open(newline="") as stream:
             trials = list(csv.DictReader(stream))
         default = next(trial for trial in trials if trial["trial"] == "0")
@@ -169,9 +178,10 @@ def search(rows: Rows) -> list[list[str]]:
         names = [name for name in trials[0] if name not in ("trial", "state", OBJECTIVE)]
         found = {name: float(trials[0][name]) for name in names if float(trials[0][name]) != float(default[name])}
         values = ", ".join(f"`{name}` {value:.0f}" if value.is_integer() else f"`{name}` {value:.2g}" for name, value in found.items())
-        table.append(
-            [f"`{system}`", f"{float(default[OBJECTIVE]):.2f}", f"{float(trials[0][OBJECTIVE]):.2f}", values, f"{ended} of {len(trials)}"]
-        )
+        objectives = [f"{float(trial[OBJECTIVE]):.2f}" for trial in (default, trials[0])]
+        trained = [rows.get((f"{system}_{kind}", sampler), {"values": {}}) for kind in ("60s", "tuned")]
+        distances = [cell("kid", row["values"]) for row in trained]
+        table.append([f"`{system}`", *objectives, values, f"{ended} of {len(trials)}", *distances])
     return table
 
 
@@ -189,6 +199,19 @@ def own_length(rows: Rows) -> list[list[str]]:
     return table
 
 
+def orders(rows: Rows) -> list[list[str]]:
+    """Kendall's tau between the orders in which two spaces put all rows."""
+    return [[*entry["spaces"], f"{entry['tau']:.2f}", str(entry["rows"])] for entry in agreement(measures()[1], list(SPACES))]
+
+
+def growth(rows: Rows) -> list[list[str]]:
+    """How the kernel distance falls with the number of parameters, and the width of the least one."""
+    grown = [row | {"measured": True} for row in rows.values() if row["variant"] and row["variant"]["factor"] is not None]
+    systems = {name: row["title"] for (name, _), row in rows.items() if row["main"] and not row["variant"]}
+    found = exponents(variant_points(grown, systems), systems, list(SPACES))
+    return [[entry["title"], f"{entry['exponent']:.2f}", f"{entry['best']:g} x"] for entry in found]
+
+
 def readme(rows: Rows) -> list[list[str]]:
     """The systems of the README by the names of their configs, and the sampler that its report had."""
     asked = [*EIGHT.items(), ("vae", "normal")]
@@ -197,7 +220,14 @@ def readme(rows: Rows) -> list[list[str]]:
     return chosen(f"coverage kid recognisable control: {places} real", [*titles, "real images"], rows)
 
 
-TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {"equal": equal, "search": search, "own_length": own_length, "readme": readme}
+TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {
+    "equal": equal,
+    "search": search,
+    "own_length": own_length,
+    "orders": orders,
+    "growth": growth,
+    "readme": readme,
+}
 
 if __name__ == "__main__":
     main()

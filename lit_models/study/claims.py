@@ -40,7 +40,7 @@ def decide(claim: Claim, measures: Measures, plan: Plan) -> dict[str, Any]:
 def _line(measure: Measure, found: dict[str, Interval], factor: float = 1.0) -> dict[str, Any]:
     """A measure with its value, that of the first space if it is a distance, and its value in each space."""
     to = None if measure.to is None else factor * measure.to
-    values = {space: interval._asdict() | {"holds": _holds(interval, measure.compare, to)} for space, interval in found.items()}
+    values = {space: interval._asdict() | {"holds": comparison_holds(interval, measure.compare, to)} for space, interval in found.items()}
     first = next(iter(values.values()), dict.fromkeys(("value", "low", "high", "holds")))
     kinds = {each["holds"] for each in values.values()}
     disagreement = ""
@@ -68,7 +68,7 @@ def _verdict(lines: list[dict[str, Any]]) -> tuple[str, str]:
     return "depends", "; ".join(parts + [f"{line['what']}: {line['disagreement']}" for line in decisive if line["disagreement"]])
 
 
-def _holds(found: Interval, compare: str | None, to: float | None) -> bool | None:
+def comparison_holds(found: Interval, compare: str | None, to: float | None) -> bool | None:
     """True if the comparison holds over the whole interval, False if it holds nowhere in it, None otherwise."""
     if compare is None or to is None:
         return None

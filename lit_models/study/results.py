@@ -91,9 +91,12 @@ def about(plan: Plan, machine: str, yardstick: Yardstick, small: Yardstick, reci
 
 
 def _measures_of_system(study: Path, system: System, plan: Plan, yardstick: Yardstick) -> list[dict[str, Any]]:
-    """The measures of each seed, with the operations of its training if they have been counted."""
     seeds = [seed for seed in plan.seeds_of(system) if is_measured(study, system, seed, plan, yardstick)]
-    found = [json.loads(measures_of(study, system, seed).read_text()) for seed in seeds]
+    return with_operations([json.loads(measures_of(study, system, seed).read_text()) for seed in seeds], study, system, plan)
+
+
+def with_operations(found: list[dict[str, Any]], study: Path, system: System, plan: Plan) -> list[dict[str, Any]]:
+    """Measures of a system, with the operations of its training if they have been counted."""
     speed = known_speed(study, system, plan)
     images = [each["trained"]["images"] for each in found]
     return [each | ({"flops": speed.flops(seen, seen)} if speed else {}) for each, seen in zip(found, images, strict=True)]

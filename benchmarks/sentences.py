@@ -1,0 +1,90 @@
+"""Checks what pages say of the study in whole sentences, against the measures in docs/study.
+
+    python -m benchmarks.sentences    # names what does not hold, and the page
+
+Behind a sentence stands what it follows from, in a comment that readers of the page do not see:
+
+    The VAE takes 1.5 times as long as the AE. <!-- holds: vae.seconds / ae.seconds = 1.5 -->
+
+Parts are separated by `;`. Each is an expression of `lit_models.study.expressions`, as those of claims are, and a comparison with a number:
+
+- `<=` and `>=` hold over the whole interval of the expression;
+- `~` holds if the number lies in the interval: with 0, two rows are not told apart;
+- `=` holds if the value has the digits of the number, and the sentence says it, as it is or in per cent.
+
+Distances are compared in all spaces, or in those that are named: `ae.kid - vae.kid <= 0 in first, second`. `=` is that of the first space.
+
+Patterns such as `*:*` fit the systems at their own length. A test does the same and finds nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks.tables import PAGES, ROOT, measures
+from lit_models.study.claims import comparison_holds
+from lit_models.study.columns import SPACES
+from lit_models.study.expressions import Measures
+
+COMMENT = re.compile(r"<!-- holds: (.+?) -->", re.DOTALL)
+PART = re.compile(r"(.+) (<=|>=|~|=) (-?[\d.,]*\d)(?: in (.+))?")
+
+
+class Said(NamedTuple):
+    """A comparison, and the text before it, since the last comment or empty line."""
+
+    expression: str
+    compare: str
+    number: str
+    text: str
+    spaces: list[str]
+
+
+def main() -> None:
+    known = of_the_study()
+    for page in PAGES:
+        for said in sentences(page.read_text()):
+            if reason := wrong(said, known):
+                print(f"{page.relative_to(ROOT)}: {reason}")
+
+
+def of_the_study() -> Measures:
+    plan, found = measures()
+    variants = {system.name for system in plan.systems.values() if system.variant_of}
+    return Measures([each for seeds in found.values() for each in seeds], plan.samples, SPACES, variants)
+
+
+def sentences(text: str) -> Iterator[Said]:
+    """All comparisons of a page."""
+    for found in COMMENT.finditer(text):
+        before = re.split(r"-->|\n\n|\n[-|]|\n\d+\.", text[: found.start()])[-1]
+        for part in " ".join(found[1].split()).split("; "):
+            comparison = PART.fullmatch(part)
+            if comparison is None:
+                raise ValueError(f"expected EXPRESSION <= NUMBER, or >=, ~, = in a comment\ngot {part}")
+            expression, compare, number, spaces = comparison.groups()
+            yield Said(expression, compare, number, " ".join(before.split()), spaces.split(", ") if spaces else list(SPACES))
+
+
+def wrong(said: Said, known: Measures) -> str:
+    """Why a comparison does not hold, else an empty string."""
+    number, where = float(said.number.replace(",", "")), f"{said.expression} {said.compare} {said.number}"
+    if said.compare == "=":
+        digits = len(said.number.partition(".")[2])
+        value = known.evaluate(said.expression).value
+        if f"{value:,.{digits}f}" != f"{number:,.{digits}f}":
+            return f"{where}, but it is {value:.4g}"
+        shown = "|".join(map(re.escape, (said.number, f"{100 * number:.{max(0, digits - 2)}f} %")))
+        return "" if re.search(rf"(?<![\d.,])({shown})(?!\d)", said.text) else f"{where}, which is not said"
+    for space, found in known.in_spaces(said.expression).items():
+        if space and space not in said.spaces:
+            continue
+        if said.compare == "~" and not found.low <= number <= found.high:
+            return f"{where}, but it is {found.low:.4g} to {found.high:.4g} {space}".rstrip()
+        if said.compare != "~" and comparison_holds(found, said.compare, number) is not True:
+            return f"{where}, but it is {found.value:.4g}, {found.low:.4g} to {found.high:.4g} {space}".rstrip()
+    return ""
+
+
+if __name__ == "__main__":
+    main()
