@@ -2,7 +2,7 @@
 
     python -m benchmarks.sentences    # names what does not hold, and the page
 
-Behind a sentence stands what it follows from, in a comment that readers of the page do not see:
+Behind a sentence, at the end of its paragraph, stands what it follows from, in a comment that readers of the page do not see:
 
     The VAE takes 1.5 times as long as the AE. <!-- holds: vae.seconds / ae.seconds = 1.5 -->
 
@@ -27,6 +27,7 @@ from lit_models.study.columns import SPACES
 from lit_models.study.expressions import Measures
 
 COMMENT = re.compile(r"<!-- holds: (.+?) -->", re.DOTALL)
+AFTER = re.compile(r"\Z|\n\Z|\n\n|\n *(- |\d+\. )")  # what follows a paragraph, or an item of a list
 PART = re.compile(r"(.+) (<=|>=|~|=) (-?[\d.,]*\d)(?: in (.+))?")
 
 
@@ -57,7 +58,9 @@ def of_the_study() -> Measures:
 def sentences(text: str) -> Iterator[Said]:
     """All comparisons of a page."""
     for found in COMMENT.finditer(text):
-        before = re.split(r"-->|\n\n|\n[-|]|\n\d+\.", text[: found.start()])[-1]
+        before = re.split(r"-->|\n\n|\n[-|]|\n\d+\. ", text[: found.start()])[-1]
+        if AFTER.match(text, found.end()) is None:
+            raise ValueError(f"expected a comment at the end of a paragraph, because it splits one\ngot text after {found[0]}")
         for part in " ".join(found[1].split()).split("; "):
             comparison = PART.fullmatch(part)
             if comparison is None:

@@ -29,6 +29,7 @@ def row(system: str, title: str, share: float | None, fid: float | None, coverag
     values = {key: {"mean": mean, "std": 0.01, "worst": mean, "n": 3} for key, mean in means.items()}
     nothing = {"copies": {"mean": None, "std": None, "worst": None, "n": 0}}
     common = {"system": system, "title": title, "sampler": "normal", "seeds": [0, 1, 2], "note": "", "error": None, "main": True}
+    common |= {"variant": None, "labelled": False, "best": [], "command": f"lightning fit --config {system}"}
     return common | {"values": values | nothing} | others
 
 
@@ -40,23 +41,29 @@ def study() -> dict[str, Any]:
         for system in ("ae", "vae") for seed in (0, 1) for step in (1, 2, 3, 4)
     ]  # fmt: skip
     response = {"system": "ae", "title": "AE", "at": "codes", "unit": HOSTILE, "sigmas": [0, 1, 2], "sigma50": None}
-    measure = {"what": HOSTILE, "value": 0.5, "low": 0.4, "high": 0.6, "compare": ">=", "threshold": 0.3, "holds": True}
+    measure = {"what": HOSTILE, "value": 0.5, "low": 0.4, "high": 0.6, "compare": ">=", "threshold": 0.3, "holds": True, "spaces": {}}
     real = {"recognisable": 0.95, "fid": 0.5}
     empty = dict.fromkeys(("value", "low", "high", "threshold", "holds"), None)
     return {
         "study": {
             "title": HOSTILE, "date": "2026-11-24", "dataset": "mnist", "machine": "2 cores", "versions": {"torch": "2.9"},
-            "notes": [HOSTILE], "judge": {"sha256": "0123456", "recipe": "net"}, "features": "judge", "budget_seconds": 9, "samples": 100,
+            "notes": [HOSTILE], "judge": {"sha256": "0123456", "recipe": "net"}, "features": "first", "budget_seconds": 9, "samples": 100,
+            "spaces": ["first"],
         },
         "columns": [column("recognisable", "higher", 3), column("fid", "lower", 1), column("copies", None, 2)],
-        "controls": [{"name": "real test images", "values": real}, {"name": "noise", "values": {"recognisable": 0.0}}],
+        "controls": [
+            {"name": "real test images", "values": real, "real": True}, {"name": "noise", "values": {"recognisable": 0.0}, "real": True},
+        ],
         "rows": [
             row("ae", "AE", 0.6, 100.0), row("ae", "AE", 0.7, 20.0, sampler="mixture", main=False), row("vae", "VAE", 0.9, None),
             row("gan", "GAN", 0.8, 9.5, note=HOSTILE), row("bad", HOSTILE, None, None, None, error=HOSTILE),
         ],
         "stages": stages,
+        "knobs": [],
+        "agreement": [],
         "responses": [response | {key: [0.9, None, 0.1] for key in ("recognisable", "kept", "sharpness", "change")}],
-        "claims": [{"number": 1, "text": HOSTILE, "verdict": "holds", "why": HOSTILE, "measures": [measure, measure | empty]}],
+        "claims": [{"number": 1, "text": HOSTILE, "verdict": "holds", "why": HOSTILE,
+                    "verdict_lower": "holds", "verdict_higher": "holds", "measures": [measure, measure | empty]}],
         "pictures": [{"system": "ae", "title": "AE", "kind": kind, "caption": HOSTILE, "file": f"pictures/{kind}.png"} for kind in KINDS],
     }  # fmt: skip
 

@@ -1,13 +1,11 @@
-"""What the page of a study shows of the yardstick, and that results of older studies still have a page."""
+"""What the page of a study shows of the yardstick."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from test_study_page import HOSTILE, PageReader, row, save, study
+from test_study_page import PageReader, row, save, study
 
 from lit_models.study.page import write_page
 
@@ -29,26 +27,17 @@ def bold(page: Path) -> list[str]:
     return re.findall(r"<td[^>]*><b>([^<]*)</b>", page.read_text(encoding="utf-8"))
 
 
-def test_only_the_best_main_row_is_bold_and_only_where_one_is_better(folder: Path) -> None:
+def test_what_is_marked_as_the_best_is_bold(folder: Path) -> None:
     results = results_of()
-    for place, mean in enumerate((1.0, 2.0, 3.0, 4.0)):
-        results["rows"][place]["values"]["copies"] = {"mean": mean, "std": None, "worst": mean, "n": 1}
-    assert bold(write_page(save(folder, results))) == ["0.900", "9.5"]
-
-
-def test_a_row_that_covers_little_is_the_best_in_nothing(folder: Path) -> None:
-    results = results_of()
-    results["rows"][2]["values"]["coverage"]["mean"] = 0.29  # the VAE, which has the most recognisable samples
-    assert bold(write_page(save(folder, results))) == ["0.800", "9.5"]
-    del results["rows"][3]["values"]["coverage"]
+    results["rows"][2]["best"], results["rows"][3]["best"] = ["recognisable"], ["fid"]
     page = write_page(save(folder, results))
-    assert bold(page) == ["0.600", "100.0"]
+    assert bold(page) == ["0.900", "9.5"]
     assert "coverage of at least 0.5 can be the best" in page.read_text(encoding="utf-8")
 
 
 def test_rows_with_and_without_labels_have_tables_of_their_own(folder: Path) -> None:
-    """Each has its own best row, so that a sampler that takes labels takes no mark from one that does not."""
-    rows = [row("vae", "VAE", 0.6, 9.0, labelled=False), row("gan", "conditional GAN", 0.9, 2.0, labelled=True)]
+    best = ["recognisable", "fid"]
+    rows = [row("vae", "VAE", 0.6, 9.0, best=best), row("gan", "conditional GAN", 0.9, 2.0, labelled=True, best=best)]
     page = write_page(save(folder, results_of(rows=rows))).read_text(encoding="utf-8")
     without, labelled = page[page.index("Samplers without labels") :].split("Samplers that take labels")
     assert re.findall(r"<b>([^<]*)</b>", without) == ["0.600", "9.0"]
@@ -68,7 +57,7 @@ def test_distorted_images_are_in_a_table_of_controls(folder: Path) -> None:
 
 
 def test_a_kernel_distance_shows_its_interval(folder: Path) -> None:
-    results = results_of(controls=[{"name": "real", "values": {"fid": 1.0, "fid_error": 0.25}}])
+    results = results_of(controls=[{"name": "real", "values": {"fid": 1.0, "fid_error": 0.25}, "real": True}])
     results["columns"][1]["error"] = "fid_error"
     results["rows"][0]["values"]["fid"]["interval"] = 3.3
     text = text_of(folder, results)
@@ -104,22 +93,3 @@ def test_temperatures_make_a_line_per_system(folder: Path, key: str) -> None:
     assert len(re.findall(r'id="knobs-line-\d+-\d+"', figure)) == 2
     assert f"against {key}, over temperatures" in figure
     assert "<h3>Temperature</h3>" not in write_page(save(folder, results_of(knobs=[]))).read_text(encoding="utf-8")
-
-
-def test_a_study_that_is_superseded_says_so_first(folder: Path) -> None:
-    results = results_of()
-    assert "Superseded." not in text_of(folder, results)
-    results["study"]["superseded"] = HOSTILE
-    text = PageReader(write_page(save(folder, results))).text
-    assert 0 < text.index(f"Superseded. {HOSTILE}") < text.index("2026-11-24")
-
-
-def test_the_results_of_the_older_study_still_have_a_page(folder: Path) -> None:
-    """Neither spaces nor labels nor temperatures are in them."""
-    results = json.loads((ROOT / "docs" / "study" / "results.json").read_text())
-    assert "spaces" not in results["study"]
-    text = text_of(folder, results | {"pictures": []})
-    assert "Samplers without labels" in text
-    assert "Samplers that take labels" in text
-    assert "claims 16, 20 and 21" in text, "it says what is withdrawn"
-    assert "claims 16, 20 and 21" in (ROOT / "docs" / "study" / "index.html").read_text(encoding="utf-8")

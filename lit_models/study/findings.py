@@ -14,7 +14,7 @@ def findings(results: dict[str, Any], rows: list[Row]) -> list[str]:
     Args:
         rows: Those of trainings of equal seconds if there are any, of the longest ones; else the main rows.
     """
-    spaces = results["study"].get("spaces", [])
+    spaces = results["study"]["spaces"]
     sentences = [_nearest(rows, spaces), _cheapest(rows, spaces), _claims(results["claims"])]
     return [sentence for sentence in sentences if sentence]
 

@@ -1,8 +1,7 @@
 """Results of a study as one self-contained page: pictures and charts inside, no network, opens from file://.
 
 `write_page(folder)` reads `folder/results.json` and the pictures that it names, and writes `folder/index.html`. The template is
-`page.html`, with its style and its script in files next to it; its engine escapes every text. Results of older studies lack some parts:
-they have one space of features, and their rows with labels are those that have a value of `control`.
+`page.html`, with its style and its script in files next to it; its engine escapes every text.
 """
 
 import base64
@@ -12,13 +11,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
 
 from lit_models.checkpoints.files import replacing
-from lit_models.evaluation.sample_quality import FIRST, key
 from lit_models.study.charts import Entry, knob_charts, legend, quality_charts, response_groups, with_prefix
 from lit_models.study.expressions import LEAST_COVERAGE
 from lit_models.study.findings import findings
 from lit_models.study.variant_charts import equal_charts, exponents, growth_charts, variant_points
 
-PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "claims", "pictures")
+PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "knobs", "agreement", "claims", "pictures")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -59,14 +57,11 @@ def read_results(folder: Path) -> Entry:
 
 def render(folder: Path, results: Entry) -> str:
     """The page as HTML."""
-    spaces = results["study"].get("spaces", [FIRST])
-    knobs = results.get("knobs", [])
-    rows = [_complete(row) for row in results["rows"]]
+    spaces, knobs = results["study"]["spaces"], results["knobs"]
+    rows = [row | {"measured": any(value["mean"] is not None for value in row["values"].values())} for row in results["rows"]]
     own, variants = [row for row in rows if not row["variant"]], [row for row in rows if row["variant"]]
     entries = [*own, *results["stages"], *results["responses"]]
     systems = {entry["system"]: entry["title"] for entry in entries}
-    if not any("best" in row for row in results["rows"]):
-        mark_best_of_older(own, results["columns"], key("coverage", spaces[0]))
     equal, growth = ([row for row in variants if (row["variant"]["factor"] is not None) == grown] for grown in (False, True))
     longest = max((row["variant"]["seconds"] for row in equal), default=None)
     compared = [row for row in equal if row["variant"]["seconds"] == longest] or [row for row in own if row["main"]]
@@ -93,12 +88,11 @@ def render(folder: Path, results: Entry) -> str:
         equal_charts=equal_charts(points, systems, spaces),
         growth_charts=growth_charts(widths, systems, spaces),
         exponents=exponents(widths, systems, spaces),
-        agreement=results.get("agreement"),
+        agreement=results["agreement"],
         further=sum(not row["main"] for row in own),
-        real=[control for control in results["controls"] if control.get("real", True)],
-        distorted=[control for control in results["controls"] if not control.get("real", True)],
+        real=[control for control in results["controls"] if control["real"]],
+        distorted=[control for control in results["controls"] if not control["real"]],
         least_coverage=LEAST_COVERAGE,
-        superseded=results["study"].get("superseded"),
         charts=quality_charts(results["stages"], systems, spaces[0]),
         knob_charts=knob_charts(knobs, systems, spaces[0]),
         groups=response_groups(results["responses"], systems),
@@ -126,12 +120,6 @@ def number(value: float | None, digits: int | None = None) -> str:
     return f"{round(value, digits) + 0.0:,.{digits}f}"  # + 0.0: no minus before a zero
 
 
-def _complete(row: Entry) -> Entry:
-    """A row with what those of older studies lack."""
-    measured = any(value and value["mean"] is not None for value in row["values"].values())
-    return {"variant": None, "best": [], "command": "", "labelled": "control" in row["values"]} | row | {"measured": measured}
-
-
 def tables_of(rows: list[Entry], of: str = "") -> list[Entry]:
     """Tables of rows without labels and with labels, each if there are any."""
     return [
@@ -139,19 +127,6 @@ def tables_of(rows: list[Entry], of: str = "") -> list[Entry]:
         for title, labelled in (("samplers without labels", False), ("samplers that take labels", True))
         if (own := [row for row in rows if row["labelled"] == labelled])
     ]
-
-
-def mark_best_of_older(rows: list[Entry], columns: list[Entry], coverage: str) -> None:
-    """Mark the best main rows of each table of an older study, which did not say which they are: all that look equal are marked."""
-    for table in tables_of(rows):
-        able = [row for row in table["rows"] if row["main"] and ((row["values"].get(coverage) or {}).get("mean") or 0) >= LEAST_COVERAGE]
-        for column in columns:
-            means = {id(row): (row["values"].get(column["key"]) or {}).get("mean") for row in able}
-            known = [mean for mean in means.values() if mean is not None]
-            if known and column["better"] is not None:
-                best = number(max(known) if column["better"] == "higher" else min(known), column["digits"])
-                for row in able:
-                    row["best"] = [*row["best"], column["key"]] if number(means[id(row)], column["digits"]) == best else row["best"]
 
 
 def picture_data(file: Path) -> Entry:
