@@ -168,9 +168,9 @@ def equal(rows: Rows) -> list[list[str]]:
 
 
 def search(rows: Rows) -> list[list[str]]:
-    """The objective of the search with the defaults and with the best values that were found, and the KID of a training with each."""
+    """The objective of the search with the defaults and with the best values that were found, and how many trials ran to their end."""
     table = []
-    for system, sampler in EIGHT.items():
+    for system in EIGHT:
         with (STUDY / "tuning" / system / "trials.csv").open(newline="") as stream:
             trials = list(csv.DictReader(stream))
         default = next(trial for trial in trials if trial["trial"] == "0")
@@ -179,9 +179,7 @@ def search(rows: Rows) -> list[list[str]]:
         found = {name: float(trials[0][name]) for name in names if float(trials[0][name]) != float(default[name])}
         values = ", ".join(f"`{name}` {value:.0f}" if value.is_integer() else f"`{name}` {value:.2g}" for name, value in found.items())
         objectives = [f"{float(trial[OBJECTIVE]):.2f}" for trial in (default, trials[0])]
-        trained = [rows.get((f"{system}_{kind}", sampler), {"values": {}}) for kind in ("60s", "tuned")]
-        distances = [cell("kid", row["values"]) for row in trained]
-        table.append([f"`{system}`", *objectives, values, f"{ended} of {len(trials)}", *distances])
+        table.append([f"`{system}`", *objectives, values, f"{ended} of {len(trials)}"])
     return table
 
 

@@ -119,7 +119,7 @@ def test_the_findings_name_the_nearest_the_cheapest_and_the_claims() -> None:
         "Nearest to real images, or not told apart from the nearest, are near and like it in the space first (KID 2.0); "
         "like it in the space second (KID 3.0).",
         "With a coverage of at least 0.9, the fewest operations of training has far: 10 TFLOP in 5 seconds.",
-        "Of 4 claims of the report 2 hold, 1 do not and 1 depend on how they are measured.",
+        "Of 4 claims of the report 2 hold, 1 does not and 1 depends on how it is measured.",
     ]
     undecided = {"study": {}, "claims": [{"verdict": "not decided"}]}
     assert findings(undecided, []) == []

@@ -49,9 +49,17 @@ def _claims(claims: list[Row]) -> str:
     counts = {verdict: verdicts.count(verdict) for verdict in ("holds", "does not hold", "depends", "not decided")}
     if not any(counts[verdict] for verdict in ("holds", "does not hold", "depends")):
         return ""
-    parts = [f"{counts['holds']} hold", f"{counts['does not hold']} do not", f"{counts['depends']} depend on how they are measured"]
-    parts += [f"{counts['not decided']} are not decided"] if counts["not decided"] else []
+    parts = [
+        _counted(counts["holds"], "holds", "hold"),
+        _counted(counts["does not hold"], "does not", "do not"),
+        _counted(counts["depends"], "depends on how it is measured", "depend on how they are measured"),
+    ]
+    parts += [_counted(counts["not decided"], "is not decided", "are not decided")] if counts["not decided"] else []
     return f"Of {len(claims)} claims of the report {_list(parts)}."
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _mean(row: Row, name: str) -> float:
