@@ -121,5 +121,5 @@ def test_the_findings_name_the_nearest_the_cheapest_and_the_claims() -> None:
         "With a coverage of at least 0.9, the fewest operations of training has far: 10 TFLOP in 5 seconds.",
         "Of 4 claims of the report 2 hold, 1 does not and 1 depends on how it is measured.",
     ]
-    undecided = {"study": {}, "claims": [{"verdict": "not decided"}]}
+    undecided = {"study": {"spaces": ["first"]}, "claims": [{"verdict": "not decided"}]}
     assert findings(undecided, []) == []

@@ -129,8 +129,8 @@ def test_the_sampler_masked_takes_the_place_of_the_autoregressive_one() -> None:
     assert list(model.samplers) == ["masked", "frequencies", "uniform"]
     assert model.default_sampler == "masked"
     assert isinstance(model, HasSteps)
-    assert model.steps == 16
-    images = [model.sample(3, 4, torch.Generator().manual_seed(0), steps=steps) for steps in (None, 16, 2)]
+    assert model.steps == 5
+    images = [model.sample(3, 4, torch.Generator().manual_seed(0), steps=steps) for steps in (None, 5, 2)]
     assert torch.equal(images[0], images[1])
     assert not torch.equal(images[0], images[2])
     model.steps = 2
