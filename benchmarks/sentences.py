@@ -32,7 +32,7 @@ PART = re.compile(r"(.+) (<=|>=|~|=) (-?[\d.,]*\d)(?: in (.+))?")
 
 
 class Said(NamedTuple):
-    """A comparison, and the text before it, since the last comment or empty line."""
+    """A comparison, the text before it since the last comment or empty line, and the spaces in which distances are compared."""
 
     expression: str
     compare: str
@@ -65,8 +65,11 @@ def sentences(text: str) -> Iterator[Said]:
             comparison = PART.fullmatch(part)
             if comparison is None:
                 raise ValueError(f"expected EXPRESSION <= NUMBER, or >=, ~, = in a comment\ngot {part}")
-            expression, compare, number, spaces = comparison.groups()
-            yield Said(expression, compare, number, " ".join(before.split()), spaces.split(", ") if spaces else list(SPACES))
+            expression, compare, number, named = comparison.groups()
+            spaces = named.split(", ") if named else list(SPACES)
+            if unknown := set(spaces) - SPACES.keys():
+                raise ValueError(f"expected spaces {', '.join(SPACES)} in a comment\ngot {', '.join(sorted(unknown))} in {part}")
+            yield Said(expression, compare, number, " ".join(before.split()), spaces)
 
 
 def wrong(said: Said, known: Measures) -> str:

@@ -58,6 +58,8 @@ def test_a_distance_is_compared_in_the_spaces_that_are_named(known: Measures) ->
 def test_what_cannot_be_read_is_an_error(known: Measures) -> None:
     with pytest.raises(ValueError, match="expected EXPRESSION <= NUMBER"):
         list(sentences("<!-- holds: the VAE is better -->"))
+    with pytest.raises(ValueError, match="expected spaces first, second, untrained in a comment"):
+        list(sentences("<!-- holds: ae.kid <= 9 in frist -->"))
     with pytest.raises(ValueError, match="at the end of a paragraph"):
         list(sentences("It is good. <!-- holds: ae.mse <= 0.1 -->\nIt goes on."))
     with pytest.raises(Unknown, match="nothing has not been measured"):
