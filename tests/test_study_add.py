@@ -104,7 +104,14 @@ def test_a_row_has_the_command_that_trains_it() -> None:
 
 
 def row(title: str, best: list[str], **means: float) -> dict[str, Any]:
-    return {"title": title, "best": best, "values": {name: {"mean": mean} for name, mean in means.items()}}
+    return {
+        "title": title,
+        "best": best,
+        "main": True,
+        "variant": None,
+        "labelled": False,
+        "values": {name: {"mean": mean} for name, mean in means.items()},
+    }
 
 
 def test_the_findings_name_the_nearest_the_cheapest_and_the_claims() -> None:
@@ -116,10 +123,15 @@ def test_the_findings_name_the_nearest_the_cheapest_and_the_claims() -> None:
     verdicts = ["holds", "holds", "does not hold", "depends"]
     results = {"study": {"spaces": ["first", "second"]}, "claims": [{"verdict": verdict} for verdict in verdicts]}
     assert findings(results, rows) == [
-        "Nearest to real images, or not told apart from the nearest, are near and like it in the space first (KID 2.0); "
-        "like it in the space second (KID 3.0).",
+        "Nearest to real images, or not told apart from the nearest, are at their own length: "
+        "in the space first near and like it (KID 2.0); in the space second like it (KID 3.0).",
         "With a coverage of at least 0.9, the fewest operations of training has far: 10 TFLOP in 5 seconds.",
         "Of 4 claims of the report 2 hold, 1 does not and 1 depends on how it is measured.",
     ]
+    timed = {"variant": {"seconds": 120}, "title": "AE, 120 s", "main": False, "sampler": "class_gmm", "labelled": True}
+    assert findings(results, [*rows, rows[1] | timed])[0] == (
+        "Of the samplers that take labels, nearest to real images, or not told apart from the nearest, are after 120 seconds of training: "
+        "in the space first AE (class_gmm) (KID 2.0)."
+    )
     undecided = {"study": {"spaces": ["first"]}, "claims": [{"verdict": "not decided"}]}
     assert findings(undecided, []) == []

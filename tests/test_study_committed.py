@@ -43,6 +43,7 @@ def test_the_page_is_small_and_asks_nothing_of_a_network(results: dict[str, Any]
     page = (STUDY / "index.html").read_text()
     assert sum(file.stat().st_size for file in (STUDY / "pictures").iterdir()) < 6_000_000
     assert len(page) < 10_000_000
+    assert not re.search(r"[{]&#39;|[{]'", page.partition("<script")[0]), "no Python dictionary"
     assert not re.search(r"(src|href)=[\"']?https?:", page)
     with (STUDY / "results.csv").open(newline="") as stream:
         assert {row["system"] for row in csv.DictReader(stream)} >= {row["system"] for row in results["rows"]}

@@ -20,15 +20,25 @@ def findings(results: dict[str, Any], rows: list[Row]) -> list[str]:
 
 
 def _nearest(rows: list[Row], spaces: list[str]) -> str:
-    """The rows that no other one is nearer than, in each space."""
-    parts = []
+    """The rows that no other one is nearer than, in each space: of those whose samplers take labels, if there are any."""
+    labelled, parts = [row for row in rows if row["labelled"]], []
+    rows = labelled or rows
     for space in spaces:
         name = key("kid", space)
         best = sorted((row for row in rows if name in row["best"]), key=lambda row: row["values"][name]["mean"])
-        titles = list(dict.fromkeys(row["title"] for row in best))
+        titles = list(dict.fromkeys(map(_title, best)))
         if best:
-            parts.append(f"{_list(titles)} in the space {space} (KID {best[0]['values'][name]['mean']:.1f})")
-    return f"Nearest to real images, or not told apart from the nearest, are {'; '.join(parts)}." if parts else ""
+            parts.append(f"in the space {space} {_list(titles)} (KID {best[0]['values'][name]['mean']:.1f})")
+    seconds = {row["variant"]["seconds"] for row in rows if row["variant"]}
+    when = f"after {max(seconds):g} seconds of training" if seconds else "at their own length"
+    who = "Of the samplers that take labels, nearest" if labelled else "Nearest"
+    return f"{who} to real images, or not told apart from the nearest, are {when}: {'; '.join(parts)}." if parts else ""
+
+
+def _title(row: Row) -> str:
+    """The name of a system without the length of its training, and its sampler if that is not its main one."""
+    title = row["title"].removesuffix(f", {row['variant']['seconds']:g} s") if row["variant"] else row["title"]
+    return title if row["main"] else f"{title} ({row['sampler']})"
 
 
 def _cheapest(rows: list[Row], spaces: list[str]) -> str:
@@ -39,7 +49,7 @@ def _cheapest(rows: list[Row], spaces: list[str]) -> str:
         return ""
     least = min(good, key=lambda row: _mean(row, "teraflops"))
     return (
-        f"With a coverage of at least {GOOD_COVERAGE:g}, the fewest operations of training has {least['title']}: "
+        f"With a coverage of at least {GOOD_COVERAGE:g}, the fewest operations of training has {_title(least)}: "
         f"{_mean(least, 'teraflops'):,.0f} TFLOP in {_mean(least, 'seconds'):,.0f} seconds."
     )
 

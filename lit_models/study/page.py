@@ -6,6 +6,7 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
@@ -74,7 +75,7 @@ def render(folder: Path, results: Entry) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    engine.filters |= {"number": number, "prefixed": prefixed}
+    engine.filters |= {"number": number, "prefixed": prefixed, "plain": plain}
     return engine.get_template("page.html").render(
         results,
         pictures=[picture | picture_data(folder / picture["file"]) for picture in results["pictures"]],
@@ -118,6 +119,11 @@ def number(value: float | None, digits: int | None = None) -> str:
     if digits is None:
         return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
     return f"{round(value, digits) + 0.0:,.{digits}f}"  # + 0.0: no minus before a zero
+
+
+def plain(text: str) -> str:
+    """A text without the signs of a Python dictionary, which the recipes of judges have."""
+    return re.sub(r"[{}']", "", text)
 
 
 def tables_of(rows: list[Entry], of: str = "") -> list[Entry]:
