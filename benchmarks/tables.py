@@ -79,13 +79,10 @@ def chosen(asked: str, titles: list[str], rows: Rows) -> list[list[str]]:
     names, table = measures.split(), []
     for number, place in enumerate(found := places.split()):
         system, _, sampler = place.partition("/")
-        cells = (
-            real(names)
-            if place == "real"
-            else judged(sampler, names)
-            if system == "judged"
-            else of_row(row_at(system, sampler, rows), names)
-        )
+        if system == "judged":
+            cells = judged(sampler, names)
+        else:
+            cells = real(names) if place == "real" else of_row(row_at(system, sampler, rows), names)
         table.append([titles[number] if len(titles) == len(found) else cells[0], *cells[1:]])
     return table
 

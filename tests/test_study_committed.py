@@ -1,6 +1,7 @@
 """The study in docs/study is whole."""
 
 import csv
+import hashlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from conftest import ROOT
 from pages import DOCS, read
 
+from lit_models.evaluation.judge import SHIPPED
 from lit_models.study.plan import read_plan
 from lit_models.training.configs import find
 
@@ -32,6 +34,7 @@ def test_every_system_is_measured_and_every_claim_decided(results: dict[str, Any
     assert {number: claim["text"] for number, claim in claims.items()} == {claim.number: claim.text for claim in plan.claims}
     assert Counter(claim["verdict"] for claim in claims.values())["not decided"] == 0
     assert results["study"]["samples"] == 10_000
+    assert results["study"]["judge"]["sha256"] == hashlib.sha256((SHIPPED / "mnist.pt").read_bytes()).hexdigest()
 
 
 def test_the_measures_are_those_of_one_yardstick(results: dict[str, Any]) -> None:
