@@ -13,6 +13,7 @@ Parts are separated by `;`. Each is an expression of `lit_models.study.expressio
 - `=` holds if the value has the digits of the number, and the sentence says it, as it is or in per cent.
 
 Distances are compared in all spaces, or in those that are named: `ae.kid - vae.kid <= 0 in first, second`. `=` is that of the first space.
+`<!-- holds in study_fashion: ... -->` is about another study than docs/study.
 
 Patterns such as `*:*` fit the systems at their own length. A test does the same and finds nothing.
 """
@@ -21,38 +22,31 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.tables import PAGES, ROOT, measures
+from benchmarks.studies import PAGES, ROOT, STUDY, study_of
 from lit_models.study.claims import comparison_holds
 from lit_models.study.columns import SPACES
-from lit_models.study.expressions import Measures
 
-COMMENT = re.compile(r"<!-- holds: (.+?) -->", re.DOTALL)
+COMMENT = re.compile(r"<!-- holds(?: in (\w+))?: (.+?) -->", re.DOTALL)
 AFTER = re.compile(r"\Z|\n\Z|\n\n|\n *(- |\d+\. )")  # what follows a paragraph, or an item of a list
 PART = re.compile(r"(.+) (<=|>=|~|=) (-?[\d.,]*\d)(?: in (.+))?")
 
 
 class Said(NamedTuple):
-    """A comparison, the text before it since the last comment or empty line, and the spaces in which distances are compared."""
+    """A comparison, the text before it since the last comment or empty line, the spaces in which distances are compared, and the study."""
 
     expression: str
     compare: str
     number: str
     text: str
     spaces: list[str]
+    study: str = STUDY
 
 
 def main() -> None:
-    known = of_the_study()
     for page in PAGES:
         for said in sentences(page.read_text()):
-            if reason := wrong(said, known):
+            if reason := wrong(said):
                 print(f"{page.relative_to(ROOT)}: {reason}")
-
-
-def of_the_study() -> Measures:
-    plan, found = measures()
-    variants = {system.name for system in plan.systems.values() if system.variant_of}
-    return Measures([each for seeds in found.values() for each in seeds], plan.samples, SPACES, variants)
 
 
 def sentences(text: str) -> Iterator[Said]:
@@ -61,7 +55,7 @@ def sentences(text: str) -> Iterator[Said]:
         before = re.split(r"-->|\n\n|\n[-|]|\n\d+\. ", text[: found.start()])[-1]
         if AFTER.match(text, found.end()) is None:
             raise ValueError(f"expected a comment at the end of a paragraph, because it splits one\ngot text after {found[0]}")
-        for part in " ".join(found[1].split()).split("; "):
+        for part in " ".join(found[2].split()).split("; "):
             comparison = PART.fullmatch(part)
             if comparison is None:
                 raise ValueError(f"expected EXPRESSION <= NUMBER, or >=, ~, = in a comment\ngot {part}")
@@ -69,11 +63,12 @@ def sentences(text: str) -> Iterator[Said]:
             spaces = named.split(", ") if named else list(SPACES)
             if unknown := set(spaces) - SPACES.keys():
                 raise ValueError(f"expected spaces {', '.join(SPACES)} in a comment\ngot {', '.join(sorted(unknown))} in {part}")
-            yield Said(expression, compare, number, " ".join(before.split()), spaces)
+            yield Said(expression, compare, number, " ".join(before.split()), spaces, found[1] or STUDY)
 
 
-def wrong(said: Said, known: Measures) -> str:
+def wrong(said: Said) -> str:
     """Why a comparison does not hold, else an empty string."""
+    known = study_of(said.study).measures
     number, where = float(said.number.replace(",", "")), f"{said.expression} {said.compare} {said.number}"
     if said.compare == "=":
         digits = len(said.number.partition(".")[2])

@@ -1,10 +1,11 @@
-"""The tables of pages that say what the study found, from the measures in docs/study.
+"""The tables of pages that say what a study found, from the measures in docs/study and docs/study_fashion.
 
     python -m benchmarks.tables    # writes those that are outdated, and names the pages
 
 A table follows a line `<!-- table NAME -->`, where NAME is one of `TABLES`, or
 
     <!-- rows MEASURE ...: SYSTEM/SAMPLER ... -->
+    <!-- rows MEASURE ... of study_fashion: SYSTEM/SAMPLER ... -->
 
 The head is written by hand, in any language, and the numbers are written by this command. A system without `/SAMPLER` is its main row, `_`
 stands for a space, `real` are real images, and `judged/NAME` is what `lightning judge` wrote into `docs/yardstick/NAME.json`. Titles in
@@ -16,30 +17,18 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.own_length import lines
-from lit_models.evaluation.sample_quality import FIRST, key
+from benchmarks.studies import DOCS, PAGES, ROOT, STUDY, Row, Study, study_of
+from lit_models.evaluation.sample_quality import key
 from lit_models.study.agreement import agreement
 from lit_models.study.columns import COLUMNS, SPACES
-from lit_models.study.measuring import measures_of
-from lit_models.study.plan import Plan, read_plan
-from lit_models.study.results import with_operations
-from lit_models.study.rows import rows_of
 from lit_models.study.tuning import OBJECTIVE
 from lit_models.study.variant_charts import exponents, variant_points
-from lit_models.training import configs
 
 DIGITS = {column.key: column.digits for column in COLUMNS}
 ERRORS = {column.key: column.error for column in COLUMNS}
-Row = dict[str, Any]
-Rows = dict[tuple[str, str], Row]  # by system and sampler
-
-ROOT = Path(__file__).parent.parent
-STUDY = ROOT / "docs" / "study"
-PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 TABLE = re.compile(r"(<!-- (table|rows) ([^>]+) -->\n(?:\|.*\n){2})((?:\|.*\n)*)")
 EIGHT = {
     "latent_flow": "flow",
@@ -54,71 +43,44 @@ EIGHT = {
 
 
 def main() -> None:
-    rows = measured()
     for page in PAGES:
         text = page.read_text()
-        if (found := with_tables(text, rows)) != text:
+        if (found := with_tables(text)) != text:
             page.write_text(found)
             print(f"{page.relative_to(ROOT)}: written")
 
 
-def with_tables(text: str, rows: Rows) -> str:
+def with_tables(text: str) -> str:
     """A page with the rows that its tables have by the measures."""
 
     def written(found: re.Match[str]) -> str:
         titles = [line.strip("| ").split(" |")[0] for line in found[4].splitlines()]
-        cells = TABLES[found[3]](rows) if found[2] == "table" else chosen(found[3], titles, rows)
+        cells = TABLES[found[3]](study_of()) if found[2] == "table" else chosen(found[3], titles)
         return found[1] + "".join(f"| {' | '.join(each)} |\n" for each in cells)
 
     return TABLE.sub(written, text)
 
 
-def chosen(asked: str, titles: list[str], rows: Rows) -> list[list[str]]:
+def chosen(asked: str, titles: list[str]) -> list[list[str]]:
     """The rows that a page asks for, with their titles in the page, or else those of the study."""
-    measures, _, places = asked.partition(": ")
-    names, table = measures.split(), []
+    asked, _, places = asked.partition(": ")
+    measures, _, name = asked.partition(" of ")
+    study, names, table = study_of(name or STUDY), measures.split(), []
     for number, place in enumerate(found := places.split()):
         system, _, sampler = place.partition("/")
         if system == "judged":
             cells = judged(sampler, names)
         else:
-            cells = real(names) if place == "real" else of_row(row_at(system, sampler, rows), names)
+            cells = real(study, names) if place == "real" else of_row(study.row_at(system, sampler), names)
         table.append([titles[number] if len(titles) == len(found) else cells[0], *cells[1:]])
     return table
-
-
-def row_at(system: str, sampler: str, rows: Rows) -> Row:
-    """The row of a sampler of a system; without a sampler its main row."""
-    found = [row for (name, own), row in rows.items() if name == system and (own.replace(" ", "_") == sampler if sampler else row["main"])]
-    if not found:
-        raise ValueError(
-            f"expected a measured row in docs/study/measures\ngot {system}/{sampler}\nthere are {', '.join(map('/'.join, rows))}"
-        )
-    return found[0]
 
 
 def of_row(row: Row, names: Sequence[str]) -> list[str]:
     return [titled(row), *(str(len(row["seeds"])) if name == "seeds" else cell(name, row["values"]) for name in names)]
 
 
-def measured() -> Rows:
-    """The rows of the study that have been measured, those of trainings with the settings that were found included."""
-    plan, found = measures()
-    return {(row["system"], row["sampler"]): row for row in rows_of(STUDY, found, plan, plan.samples, FIRST) if row["values"]}
-
-
-def measures() -> tuple[Plan, dict[str, list[dict[str, Any]]]]:
-    """The plan of the study with all variants, and the measures of each system that are in docs/study."""
-    plan = read_plan(configs.find("study")).with_variants()
-    for system in plan.tuned():
-        if (best := STUDY / "tuning" / system.name / "best.json").is_file():
-            plan = plan.with_tuned(system, json.loads(best.read_text())["values"])
-    files = {name: [measures_of(STUDY, system, seed) for seed in plan.seeds_of(system)] for name, system in plan.systems.items()}
-    found = {name: [json.loads(file.read_text()) for file in own if file.is_file()] for name, own in files.items()}
-    return plan, {name: with_operations(found[name], STUDY, system, plan) for name, system in plan.systems.items()}
-
-
-def cell(name: str, values: dict[str, Any]) -> str:
+def cell(name: str, values: Row) -> str:
     """A mean over seeds; a kernel distance and a number of nats with half the width of their intervals. Empty if it was not measured."""
     found = values.get(name)
     if found is None:
@@ -128,18 +90,18 @@ def cell(name: str, values: dict[str, Any]) -> str:
     return f"{found['mean']:,.{DIGITS[name]}f}"
 
 
-def real(names: Sequence[str]) -> list[str]:
-    """The row of real images: training images next to test images."""
-    return measured_once("real images", json.loads((STUDY / "controls.json").read_text())["rows"][0]["values"], names)
+def real(study: Study, names: Sequence[str]) -> list[str]:
+    """The row of real images."""
+    return measured_once("real images", study.real(), names)
 
 
 def judged(name: str, names: Sequence[str]) -> list[str]:
     """The row of samples of another program."""
-    found = json.loads((ROOT / "docs" / "yardstick" / f"{name}.json").read_text())
+    found = json.loads((DOCS / "yardstick" / f"{name}.json").read_text())
     return measured_once(name, found["measures"], names)
 
 
-def measured_once(title: str, values: dict[str, float | None], names: Sequence[str]) -> list[str]:
+def measured_once(title: str, values: Mapping[str, float | None], names: Sequence[str]) -> list[str]:
     """A row of one set of images, with the interval of its errors."""
     have = {name: value for name in names if (value := values.get(name)) is not None}
     errors = {name: 1.96 * (values.get(ERRORS[name] or "") or 0.0) for name in have}
@@ -152,23 +114,24 @@ def titled(row: Row) -> str:
     return row["title"] + (f", {row['sampler']}" if row["sampler"] not in ("", "own") else "")
 
 
-def equal(rows: Rows) -> list[list[str]]:
+def equal(study: Study) -> list[list[str]]:
     """Coverage and KID of the systems that are equal, after each number of seconds."""
-    lengths = sorted({row["variant"]["seconds"] for row in rows.values() if row["variant"] and row["variant"]["factor"] is None})
+    variants = [row["variant"] for row in study.rows.values() if row["variant"]]
+    lengths = sorted({each["seconds"] for each in variants if each["factor"] is None})
     names, table = ("coverage", "kid", "kid_untrained"), []
     for system, sampler in EIGHT.items():
-        found = [rows.get((f"{system}_{length:g}s", sampler)) for length in lengths]
+        found = [study.rows.get((f"{system}_{length:g}s", sampler)) for length in lengths]
         first = next(row for row in found if row is not None)
         cells = [cell(name, row["values"] if row else {}) for name in names for row in found]
         table.append([titled(first).replace(f", {lengths[0]:g} s", "", 1), *cells])
-    return [*table, ["real images", *(each for each in real(names)[1:] for _ in lengths)]]
+    return [*table, ["real images", *(each for each in real(study, names)[1:] for _ in lengths)]]
 
 
-def search(rows: Rows) -> list[list[str]]:
-    """The objective of the search with the defaults and with the best values that were found, and how many trials ran to their end."""
+def search(study: Study) -> list[list[str]]:
+    """The objective with the defaults and with the best values, KID of both next to test images, and how many trials ran to their end."""
     table = []
-    for system in EIGHT:
-        with (STUDY / "tuning" / system / "trials.csv").open(newline="") as stream:
+    for system, sampler in EIGHT.items():
+        with (study.folder / "tuning" / system / "trials.csv").open(newline="") as stream:
             trials = list(csv.DictReader(stream))
         default = next(trial for trial in trials if trial["trial"] == "0")
         ended = sum(trial["state"] == "complete" for trial in trials)
@@ -176,11 +139,14 @@ def search(rows: Rows) -> list[list[str]]:
         found = {name: float(trials[0][name]) for name in names if float(trials[0][name]) != float(default[name])}
         values = ", ".join(f"`{name}` {value:.0f}" if value.is_integer() else f"`{name}` {value:.2g}" for name, value in found.items())
         objectives = [f"{float(trial[OBJECTIVE]):.2f}" for trial in (default, trials[0])]
-        table.append([f"`{system}`", *objectives, values, f"{ended} of {len(trials)}"])
+        kids = [
+            cell("kid", study.row_at(name, sampler)["values"]) for name in (f"{system}_{study.plan.tuning.seconds:g}s", f"{system}_tuned")
+        ]
+        table.append([f"`{system}`", values, *objectives, *kids, f"{ended} of {len(trials)}"])
     return table
 
 
-def own_length(rows: Rows) -> list[list[str]]:
+def own_length(study: Study) -> list[list[str]]:
     """Settings that were found and the defaults at the length of the config, next to validation images: means over the seeds."""
     table, known = [], lines()
     for system, options in dict.fromkeys((line["system"], line["options"]) for line in known):
@@ -194,28 +160,34 @@ def own_length(rows: Rows) -> list[list[str]]:
     return table
 
 
-def orders(rows: Rows) -> list[list[str]]:
+def orders(study: Study) -> list[list[str]]:
     """Kendall's tau between the orders in which two spaces put all rows."""
-    return [[*entry["spaces"], f"{entry['tau']:.2f}", str(entry["rows"])] for entry in agreement(measures()[1], list(SPACES))]
+    return [[*entry["spaces"], f"{entry['tau']:.2f}", str(entry["rows"])] for entry in agreement(study.found, list(SPACES))]
 
 
-def growth(rows: Rows) -> list[list[str]]:
-    """How the kernel distance falls with the number of parameters, and the width of the least one."""
-    grown = [row | {"measured": True} for row in rows.values() if row["variant"] and row["variant"]["factor"] is not None]
-    systems = {name: row["title"] for (name, _), row in rows.items() if row["main"] and not row["variant"]}
-    found = exponents(variant_points(grown, systems), systems, list(SPACES))
-    return [[entry["title"], f"{entry['exponent']:.2f}", f"{entry['best']:g} x"] for entry in found]
+def growth(study: Study) -> list[list[str]]:
+    """KID at each width, and how log(1 + KID) changes with the logarithm of the number of parameters."""
+    grown = [row | {"measured": True} for row in study.rows.values() if row["variant"] and row["variant"]["factor"] is not None]
+    systems = {name: row["title"] for (name, _), row in study.rows.items() if row["main"] and not row["variant"]}
+    slopes = {entry["title"]: entry["exponent"] for entry in exponents(variant_points(grown, systems), systems, list(SPACES))}
+    table = []
+    for system, sampler in EIGHT.items():
+        if systems[system] in slopes:
+            found = [study.row_at(f"{system}_x{factor:g}", sampler) for factor in study.plan.growth.factors]
+            title = titled(found[0] | {"title": systems[system]})
+            table.append([title, *(cell("kid", row["values"]) for row in found), f"{slopes[systems[system]]:.2f}"])
+    return table
 
 
-def readme(rows: Rows) -> list[list[str]]:
-    """The systems of the README by the names of their configs, and the sampler that its report had."""
-    asked = [*EIGHT.items(), ("vae", "normal")]
+def readme(study: Study) -> list[list[str]]:
+    """The systems of the README after the longest of equal seconds, by the names of their configs, and the sampler that its report had."""
+    asked, seconds = [*EIGHT.items(), ("vae", "normal")], max(study.plan.budgets)
     titles = [f"`{system}`{f', {sampler}' if sampler != 'own' else ''}" for system, sampler in asked]
-    places = " ".join(f"{system}/{sampler}" for system, sampler in asked)
-    return chosen(f"coverage kid recognisable control: {places} real", [*titles, "real images"], rows)
+    places = " ".join(f"{system}_{seconds:g}s/{sampler}" for system, sampler in asked)
+    return chosen(f"coverage kid recognisable control: {places} real", [*titles, "real images"])
 
 
-TABLES: dict[str, Callable[[Rows], list[list[str]]]] = {
+TABLES: dict[str, Callable[[Study], list[list[str]]]] = {
     "equal": equal,
     "search": search,
     "own_length": own_length,

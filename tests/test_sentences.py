@@ -5,20 +5,15 @@ import re
 import pytest
 from pages import DOCS
 
-from benchmarks.sentences import of_the_study, sentences, wrong
-from benchmarks.tables import PAGES, ROOT
-from lit_models.study.expressions import Measures, Unknown
+from benchmarks.sentences import sentences, wrong
+from benchmarks.studies import PAGES, ROOT
+from lit_models.study.expressions import Unknown
 
 
-@pytest.fixture(scope="module")
-def known() -> Measures:
-    return of_the_study()
-
-
-def test_each_sentence_follows_from_the_measures(known: Measures) -> None:
+def test_each_sentence_follows_from_the_measures() -> None:
     said = [(page.relative_to(ROOT), each) for page in PAGES for each in sentences(page.read_text())]
     assert len(said) > 40
-    assert [f"{page}: {reason}" for page, each in said if (reason := wrong(each, known))] == []
+    assert [f"{page}: {reason}" for page, each in said if (reason := wrong(each))] == []
 
 
 def test_each_of_the_ten_points_of_the_report_has_measures_behind_it() -> None:
@@ -41,26 +36,28 @@ def test_each_of_the_ten_points_of_the_report_has_measures_behind_it() -> None:
         ("One part of two is wrong. <!-- holds: ae.mse <= 0.01;\n ae.mse <= 0.001 -->", "ae.mse <= 0.001, but it is"),
     ],
 )
-def test_a_sentence_that_does_not_follow_is_found(page: str, reason: str, known: Measures) -> None:
-    found = [wrong(each, known) for each in sentences(page)]
+def test_a_sentence_that_does_not_follow_is_found(page: str, reason: str) -> None:
+    found = [wrong(each) for each in sentences(page)]
     assert reason in found[-1]
     assert bool(found[-1]) == bool(reason)
 
 
-def test_a_distance_is_compared_in_the_spaces_that_are_named(known: Measures) -> None:
+def test_a_distance_is_compared_in_the_spaces_that_are_named() -> None:
     """The second classifier tells the latent flow and the conditional GAN apart, the first one does not."""
     page = "They are not told apart. <!-- holds: latent_flow.kid - gan_conditional.kid ~ 0{} -->"
-    found = {spaces: wrong(next(sentences(page.format(spaces))), known) for spaces in ("", " in first", " in second", " in first, second")}
+    found = {spaces: wrong(next(sentences(page.format(spaces)))) for spaces in ("", " in first", " in second", " in first, second")}
     assert [spaces for spaces, reason in found.items() if not reason] == [" in first"]
     assert found[" in second"].endswith("second")
 
 
-def test_what_cannot_be_read_is_an_error(known: Measures) -> None:
+def test_what_cannot_be_read_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected EXPRESSION <= NUMBER"):
         list(sentences("<!-- holds: the VAE is better -->"))
     with pytest.raises(ValueError, match="expected spaces first, second, untrained in a comment"):
         list(sentences("<!-- holds: ae.kid <= 9 in frist -->"))
     with pytest.raises(ValueError, match="at the end of a paragraph"):
         list(sentences("It is good. <!-- holds: ae.mse <= 0.1 -->\nIt goes on."))
+    with pytest.raises(ValueError, match="expected one of study, study_fashion"):
+        wrong(next(sentences("<!-- holds in study_fassion: ae.mse <= 0.1 -->")))
     with pytest.raises(Unknown, match="nothing has not been measured"):
-        wrong(next(sentences("<!-- holds: nothing.kid <= 0 -->")), known)
+        wrong(next(sentences("<!-- holds: nothing.kid <= 0 -->")))

@@ -105,6 +105,7 @@ def test_a_row_has_the_command_that_trains_it() -> None:
 
 def row(title: str, best: list[str], **means: float) -> dict[str, Any]:
     return {
+        "system": title,
         "title": title,
         "best": best,
         "main": True,
@@ -132,6 +133,11 @@ def test_the_findings_name_the_nearest_the_cheapest_and_the_claims() -> None:
     assert findings(results, [*rows, rows[1] | timed])[0] == (
         "Of the samplers that take labels, nearest to real images, or not told apart from the nearest, are after 120 seconds of training: "
         "in the space first AE (class_gmm) (KID 2.0)."
+    )
+    taken = row("AE, 120 s", [], coverage=0.8, teraflops=7.0, seconds=478.0) | {"variant": {"seconds": 120}, "sampler": "gmm"}
+    with_labels = row("AE, 120 s", ["kid"], kid=2.0, coverage=0.93) | timed
+    assert findings(results, [taken, with_labels])[1].endswith("has AE (class_gmm): 7 TFLOP in 120 seconds."), (
+        "not what a busy machine took"
     )
     undecided = {"study": {"spaces": ["first"]}, "claims": [{"verdict": "not decided"}]}
     assert findings(undecided, []) == []

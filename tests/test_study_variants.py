@@ -24,7 +24,7 @@ from lit_models.study.plan import Growth, Plan, System
 from lit_models.study.rows import rows_of
 from lit_models.study.speed import known_speed, with_steps
 from lit_models.study.training import Failed, folder_of, run_in, train
-from lit_models.study.variant_charts import exponents
+from lit_models.study.variant_charts import exponents, variant_points
 from lit_models.training.schedules import warmup_cosine
 
 
@@ -119,6 +119,17 @@ def test_variants_have_sections_of_their_own(tmp_path: Path) -> None:
     plain = write_page(save(tmp_path, study() | {"pictures": []})).read_text(encoding="utf-8")
     assert "Equal seconds" not in plain
     assert "Growth" not in plain
+
+
+def test_a_variant_stands_in_charts_by_the_sampler_that_takes_labels() -> None:
+    """The sentences of the page compare those, so that a chart and a sentence never show two samplers of one system."""
+    main = variant("ae", "AE, 60 s", 50.0, 60) | {"sampler": "gmm", "labelled": False, "measured": True}
+    labelled = main | {"sampler": "class_gmm", "labelled": True, "main": False, "values": {"kid": main["values"]["kid"] | {"mean": 20.0}}}
+    tuned = main | {"system": "ae_tuned", "variant": main["variant"] | {"tuned": True}}
+    (point,) = variant_points([main, labelled, tuned], {"ae": "AE"})
+    assert (point["system"], point["seconds"], point["kid"]) == ("ae", 60, 20.0)
+    assert point["parameters"] == 1e5, "a model has it once, in its main row"
+    assert [point["kid"] for point in variant_points([main], {"ae": "AE"})] == [50.0]
 
 
 class Penalised(nn.Module):

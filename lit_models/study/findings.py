@@ -3,6 +3,7 @@
 from typing import Any
 
 from lit_models.evaluation.sample_quality import key
+from lit_models.study.rows import one_of_each
 
 Row = dict[str, Any]
 GOOD_COVERAGE = 0.9
@@ -44,13 +45,14 @@ def _title(row: Row) -> str:
 def _cheapest(rows: list[Row], spaces: list[str]) -> str:
     """Of the systems that cover real images well, the one whose training had the fewest operations."""
     name = key("coverage", spaces[0]) if spaces else ""
-    good = [row for row in rows if _mean(row, name) >= GOOD_COVERAGE and "teraflops" in row["values"]]
+    good = [row for row in one_of_each(rows) if _mean(row, name) >= GOOD_COVERAGE and "teraflops" in row["values"]]
     if not good:
         return ""
     least = min(good, key=lambda row: _mean(row, "teraflops"))
+    seconds = least["variant"]["seconds"] if least["variant"] else _mean(least, "seconds")
     return (
         f"With a coverage of at least {GOOD_COVERAGE:g}, the fewest operations of training has {_title(least)}: "
-        f"{_mean(least, 'teraflops'):,.0f} TFLOP in {_mean(least, 'seconds'):,.0f} seconds."
+        f"{_mean(least, 'teraflops'):,.0f} TFLOP in {seconds:,.0f} seconds."
     )
 
 

@@ -26,9 +26,8 @@ PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics
 def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str, Any], controls: list[dict[str, Any]]) -> Path:
     """Write the results of all measures in the folder, also of those that other processes made. Returns the page."""
     found = {name: _measures_of_system(study, system, plan, yardstick) for name, system in plan.systems.items()}
-    variants = {system.name for system in plan.systems.values() if system.variant_of}
     spaces = list(yardstick.spaces.widths)
-    measures = Measures([each for seeds in found.values() for each in seeds], yardstick.n, spaces, variants)
+    measures = measures_over(found, plan, yardstick.n, spaces)
     results: dict[str, Any] = {
         "study": about,
         "columns": [column._asdict() for column in columns_of(spaces, yardstick.inception)],
@@ -59,6 +58,16 @@ def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str
     write_json(study / "results.json", results)
     _write_csv(study / "results.csv", results)
     return write_page(study)
+
+
+def measures_over(found: dict[str, list[dict[str, Any]]], plan: Plan, images: int, spaces: list[str]) -> Measures:
+    """The measures of all seeds of all systems, for the expressions of claims.
+
+    Args:
+        images: Number of images behind a share.
+    """
+    variants = {system.name for system in plan.systems.values() if system.variant_of}
+    return Measures([each for seeds in found.values() for each in seeds], images, spaces, variants)
 
 
 def about(plan: Plan, machine: str, yardstick: Yardstick, small: Yardstick, recipe: str) -> dict[str, Any]:

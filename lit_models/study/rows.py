@@ -29,6 +29,17 @@ def rows_of(study: Path, found: dict[str, list[Row]], plan: Plan, images: int, s
     return [row for row, _ in rows]
 
 
+def one_of_each(rows: list[Row]) -> list[Row]:
+    """One row of each system, of a sampler that takes labels if there is one, with what a model has once, such as its parameters."""
+    found = []
+    for name in dict.fromkeys(row["system"] for row in rows):
+        own = [row for row in rows if row["system"] == name]
+        shown = min(own, key=lambda row: (not row["labelled"], not row["main"]))
+        model: Row = next((row["values"] for row in own if row["main"]), {})
+        found.append(shown | {"values": model | shown["values"]})
+    return found
+
+
 def _rows(study: Path, system: System, found: list[Row], plan: Plan, images: int) -> list[tuple[Row, Estimates]]:
     variant = (
         {"of": system.variant_of, "seconds": system.seconds, "factor": system.factor, "tuned": system.tuned} if system.variant_of else None

@@ -9,17 +9,21 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from lit_models.evaluation.sample_quality import key
 from lit_models.study.charts import MARKERS, TITLES, Entry, draw_line, empty_axes, svg
+from lit_models.study.rows import one_of_each
 
 ACROSS = {"seconds": "seconds of training", "teraflops": "training, TFLOP", "sample_seconds": "seconds for 1,000 samples"}
 
 
 def variant_points(rows: list[Entry], systems: Entry) -> list[Entry]:
-    """The main rows of variants, each with the mean of every measure, under the name of the system that they are variants of."""
+    """One point for each variant: the mean of every measure, under the name of the system that it is a variant of.
+
+    Its samples are those of a sampler that takes labels if there is one, as in the sentences about what was found.
+    """
+    have = [row for row in rows if row["measured"] and not row["variant"].get("tuned") and row["variant"]["of"] in systems]
     return [
-        {"system": row["variant"]["of"], "seconds_given": row["variant"]["seconds"], "factor": row["variant"]["factor"]}
-        | {name: cell["mean"] for name, cell in row["values"].items()}
-        for row in rows
-        if row["main"] and row["measured"] and not row["variant"].get("tuned") and row["variant"]["of"] in systems
+        {name: cell["mean"] for name, cell in row["values"].items()}
+        | {"system": row["variant"]["of"], "factor": row["variant"]["factor"], "seconds": row["variant"]["seconds"]}
+        for row in one_of_each(have)
     ]
 
 
@@ -32,15 +36,15 @@ def measures_shown(spaces: list[str]) -> dict[str, str]:
 def equal_charts(points: list[Entry], systems: Entry, spaces: list[str]) -> list[Entry]:
     """Each measure against seconds, against operations, and that of the longest budget against the seconds of sampling."""
     charts = []
-    longest = max((point["seconds_given"] for point in points), default=0)
+    longest = max((point["seconds"] for point in points), default=0)
     for name, kind in measures_shown(spaces).items() if points else ():
         for across, unit in ACROSS.items():
             figure, axes = empty_axes(unit, kind)
             _logarithmic(axes)
             for place, system in enumerate(systems):
-                own = sorted((point for point in points if point["system"] == system), key=lambda point: point["seconds_given"])
+                own = sorted((point for point in points if point["system"] == system), key=lambda point: point["seconds"])
                 if across == "sample_seconds":
-                    own = [point for point in own if point["seconds_given"] == longest]
+                    own = [point for point in own if point["seconds"] == longest]
                 draw_line(axes, [(point.get(across), point.get(name)) for point in own], place, marker=MARKERS[place % len(MARKERS)])
             charts.append({"measure": _title(name, kind), "against": unit, "svg": svg(figure, f"equal-{across}-{name}")})
     return charts

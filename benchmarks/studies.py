@@ -1,0 +1,69 @@
+"""The studies that are committed under docs/: their plans and measures, of which pages have tables and sentences."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lit_models.evaluation.sample_quality import FIRST
+from lit_models.study.columns import SPACES
+from lit_models.study.expressions import Measures
+from lit_models.study.measuring import measures_of
+from lit_models.study.plan import Plan, read_plan
+from lit_models.study.results import measures_over, with_operations
+from lit_models.study.rows import rows_of
+from lit_models.training import configs
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("README*.md")), *sorted(DOCS.rglob("*.md"))]
+STUDY, STUDIES = "study", ("study", "study_fashion")  # folders of docs/, and the names of their plans
+Row = dict[str, Any]
+
+
+class Study(NamedTuple):
+    """A study: its folder, its plan with all variants, the measures of each system's seeds, and its rows, by system and sampler.
+
+    `measures` are for expressions; patterns such as `*:*` take systems at their own length alone.
+    """
+
+    folder: Path
+    plan: Plan
+    found: dict[str, list[dict[str, Any]]]
+    rows: dict[tuple[str, str], Row]
+    measures: Measures
+
+    def real(self) -> dict[str, float | None]:
+        """The measures of real images: training images next to test images."""
+        values: dict[str, float | None] = json.loads((self.folder / "controls.json").read_text())["rows"][0]["values"]
+        return values
+
+    def row_at(self, system: str, sampler: str = "") -> Row:
+        """The row of a sampler of a system, `_` for a space in its name; without a sampler its main row."""
+        for (name, own), row in self.rows.items():
+            if name == system and (own.replace(" ", "_") == sampler if sampler else row["main"]):
+                return row
+        there = ", ".join(map("/".join, self.rows))
+        raise ValueError(f"expected a measured row in {self.folder / 'measures'}\ngot {system}/{sampler}\nthere are {there}")
+
+
+@functools.cache
+def study_of(name: str = STUDY) -> Study:
+    """A committed study. Systems that have not been measured have no rows.
+
+    Raises:
+        ValueError: If there is no such study.
+    """
+    if name not in STUDIES:
+        raise ValueError(f"expected one of {', '.join(STUDIES)}\ngot the study {name}")
+    folder, plan = DOCS / name, read_plan(configs.find(name)).with_variants()
+    for system in plan.tuned():
+        if (best := folder / "tuning" / system.name / "best.json").is_file():
+            plan = plan.with_tuned(system, json.loads(best.read_text())["values"])
+    found = {}
+    for system in plan.systems.values():
+        files = [measures_of(folder, system, seed) for seed in plan.seeds_of(system)]
+        have = [json.loads(file.read_text()) for file in files if file.is_file()]
+        found[system.name] = with_operations(have, folder, system, plan)
+    rows = {(row["system"], row["sampler"]): row for row in rows_of(folder, found, plan, plan.samples, FIRST) if row["values"]}
+    return Study(folder, plan, found, rows, measures_over(found, plan, plan.samples, list(SPACES)))
