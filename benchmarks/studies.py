@@ -1,17 +1,28 @@
-"""The studies that are committed under docs/: their plans and measures, of which pages have tables and sentences."""
+"""The studies that are committed under docs/: their plans and measures, of which pages have tables and sentences.
 
+    python -m benchmarks.studies study    # results.json, results.csv and the page, from the measures in docs/study; nothing is trained
+
+The page names the machine that results.json named. It needs the data, because it checks that the measures are those of the yardstick.
+"""
+
+import argparse
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datamodules.sources import data_root
 from lit_models.evaluation.sample_quality import FIRST
 from lit_models.study.columns import SPACES
+from lit_models.study.control_rows import control_rows
 from lit_models.study.expressions import Measures
 from lit_models.study.measuring import measures_of
 from lit_models.study.plan import Plan, read_plan
-from lit_models.study.results import measures_over, with_operations
+from lit_models.study.results import about, measures_over, with_operations, write_results
 from lit_models.study.rows import rows_of
+from lit_models.study.speed import with_steps
+from lit_models.study.yardsticks import yardsticks_of
 from lit_models.training import configs
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +58,18 @@ class Study(NamedTuple):
         raise ValueError(f"expected a measured row in {self.folder / 'measures'}\ngot {system}/{sampler}\nthere are {there}")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", choices=STUDIES)
+    study, root = study_of(parser.parse_args().study), str(data_root(None)[0])
+    measured = {name: system for name, system in study.plan.systems.items() if study.found[name]}
+    plan = with_steps(replace(study.plan, systems=measured), [], study.folder, root)
+    yardsticks = yardsticks_of(plan, study.folder, root)
+    machine = json.loads((study.folder / "results.json").read_text())["study"]["machine"]
+    description = about(plan, machine, yardsticks.last, yardsticks.small, yardsticks.recipe)
+    print(write_results(study.folder, plan, yardsticks.last, description, control_rows(study.folder, yardsticks.last)))
+
+
 @functools.cache
 def study_of(name: str = STUDY) -> Study:
     """A committed study. Systems that have not been measured have no rows.
@@ -67,3 +90,7 @@ def study_of(name: str = STUDY) -> Study:
         found[system.name] = with_operations(have, folder, system, plan)
     rows = {(row["system"], row["sampler"]): row for row in rows_of(folder, found, plan, plan.samples, FIRST) if row["values"]}
     return Study(folder, plan, found, rows, measures_over(found, plan, plan.samples, list(SPACES)))
+
+
+if __name__ == "__main__":
+    main()

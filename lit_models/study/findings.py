@@ -13,11 +13,17 @@ def findings(results: dict[str, Any], rows: list[Row]) -> list[str]:
     """The sentences; one is left out if the study has nothing for it.
 
     Args:
-        rows: Those of trainings of equal seconds if there are any, of the longest ones; else the main rows.
+        rows: Those of trainings of equal seconds if there are any, of which the longest are compared; else the main rows.
     """
-    spaces = results["study"]["spaces"]
-    sentences = [_nearest(rows, spaces), _cheapest(rows, spaces), _claims(results["claims"])]
+    spaces, longest = results["study"]["spaces"], max((_seconds(row) for row in rows), default=0.0)
+    compared = [row for row in rows if _seconds(row) == longest]
+    sentences = [_nearest(compared, spaces), _cheapest(rows, spaces), _claims(results["claims"])]
     return [sentence for sentence in sentences if sentence]
+
+
+def _seconds(row: Row) -> float:
+    """The seconds that a row of equal seconds was given."""
+    return float(row["variant"]["seconds"]) if row["variant"] else 0.0
 
 
 def _nearest(rows: list[Row], spaces: list[str]) -> str:
@@ -30,8 +36,8 @@ def _nearest(rows: list[Row], spaces: list[str]) -> str:
         titles = list(dict.fromkeys(map(_title, best)))
         if best:
             parts.append(f"in the space {space} {_list(titles)} (KID {best[0]['values'][name]['mean']:.1f})")
-    seconds = {row["variant"]["seconds"] for row in rows if row["variant"]}
-    when = f"after {max(seconds):g} seconds of training" if seconds else "at their own length"
+    seconds = max(map(_seconds, rows), default=0.0)
+    when = f"after {seconds:g} seconds of training" if seconds else "at their own length"
     who = "Of the samplers that take labels, nearest" if labelled else "Nearest"
     return f"{who} to real images, or not told apart from the nearest, are {when}: {'; '.join(parts)}." if parts else ""
 
@@ -49,7 +55,7 @@ def _cheapest(rows: list[Row], spaces: list[str]) -> str:
     if not good:
         return ""
     least = min(good, key=lambda row: _mean(row, "teraflops"))
-    seconds = least["variant"]["seconds"] if least["variant"] else _mean(least, "seconds")
+    seconds = _seconds(least) or _mean(least, "seconds")
     return (
         f"With a coverage of at least {GOOD_COVERAGE:g}, the fewest operations of training has {_title(least)}: "
         f"{_mean(least, 'teraflops'):,.0f} TFLOP in {seconds:,.0f} seconds."

@@ -64,8 +64,6 @@ def render(folder: Path, results: Entry) -> str:
     entries = [*own, *results["stages"], *results["responses"]]
     systems = {entry["system"]: entry["title"] for entry in entries}
     equal, growth = ([row for row in variants if (row["variant"]["factor"] is not None) == grown] for grown in (False, True))
-    longest = max((row["variant"]["seconds"] for row in equal), default=None)
-    compared = [row for row in equal if row["variant"]["seconds"] == longest] or [row for row in own if row["main"]]
     points, widths = variant_points(equal, systems), variant_points(growth, systems)
     engine = Environment(
         loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
@@ -85,7 +83,7 @@ def render(folder: Path, results: Entry) -> str:
             for seconds in sorted({row["variant"]["seconds"] for row in equal}, reverse=True)
             for table in tables_of([row for row in equal if row["variant"]["seconds"] == seconds], f" {seconds:g} seconds of training,")
         ],
-        findings=findings(results, compared),
+        findings=findings(results, equal or [row for row in own if row["main"]]),
         equal_charts=equal_charts(points, systems, spaces),
         growth_charts=growth_charts(widths, systems, spaces),
         exponents=exponents(widths, systems, spaces),

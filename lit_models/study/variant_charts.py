@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, LogLocator, NullLocator
 
 from lit_models.evaluation.sample_quality import key
 from lit_models.study.charts import MARKERS, TITLES, Entry, draw_line, empty_axes, svg
@@ -41,6 +41,8 @@ def equal_charts(points: list[Entry], systems: Entry, spaces: list[str]) -> list
         for across, unit in ACROSS.items():
             figure, axes = empty_axes(unit, kind)
             _logarithmic(axes)
+            if across == "seconds":
+                axes.xaxis.set_major_locator(FixedLocator(sorted({point["seconds"] for point in points})))
             for place, system in enumerate(systems):
                 own = sorted((point for point in points if point["system"] == system), key=lambda point: point["seconds"])
                 if across == "sample_seconds":
