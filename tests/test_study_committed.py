@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 from pages import DOCS, read
 
+from benchmarks.studies import study_of
 from lit_models.evaluation.judge import SHIPPED
 from lit_models.study.plan import read_plan
 from lit_models.training.configs import find
@@ -35,6 +36,11 @@ def test_every_system_is_measured_and_every_claim_decided(results: dict[str, Any
     assert Counter(claim["verdict"] for claim in claims.values())["not decided"] == 0
     assert results["study"]["samples"] == 10_000
     assert results["study"]["judge"]["sha256"] == hashlib.sha256((SHIPPED / "mnist.pt").read_bytes()).hexdigest()
+
+
+def test_the_results_are_those_of_the_committed_measures(results: dict[str, Any]) -> None:
+    found = {(row["system"], row["sampler"]): row["values"] for row in results["rows"] if row["values"]}
+    assert found == {place: row["values"] for place, row in study_of().rows.items()}, "python -m benchmarks.studies study"
 
 
 def test_the_measures_are_those_of_one_yardstick(results: dict[str, Any]) -> None:
