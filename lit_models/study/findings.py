@@ -17,7 +17,7 @@ def findings(results: dict[str, Any], rows: list[Row]) -> list[str]:
     """
     spaces, longest = results["study"]["spaces"], max((_seconds(row) for row in rows), default=0.0)
     compared = [row for row in rows if _seconds(row) == longest]
-    sentences = [_nearest(compared, spaces), _cheapest(rows, spaces), _claims(results["claims"])]
+    sentences = [_nearest(compared, spaces, longest), _cheapest(rows, spaces), _claims(results["claims"])]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -26,7 +26,7 @@ def _seconds(row: Row) -> float:
     return float(row["variant"]["seconds"]) if row["variant"] else 0.0
 
 
-def _nearest(rows: list[Row], spaces: list[str]) -> str:
+def _nearest(rows: list[Row], spaces: list[str], seconds: float) -> str:
     """The rows that no other one is nearer than, in each space: of those whose samplers take labels, if there are any."""
     labelled, parts = [row for row in rows if row["labelled"]], []
     rows = labelled or rows
@@ -36,7 +36,6 @@ def _nearest(rows: list[Row], spaces: list[str]) -> str:
         titles = list(dict.fromkeys(map(_title, best)))
         if best:
             parts.append(f"in the space {space} {_list(titles)} (KID {best[0]['values'][name]['mean']:.1f})")
-    seconds = max(map(_seconds, rows), default=0.0)
     when = f"after {seconds:g} seconds of training" if seconds else "at their own length"
     who = "Of the samplers that take labels, nearest" if labelled else "Nearest"
     return f"{who} to real images, or not told apart from the nearest, are {when}: {'; '.join(parts)}." if parts else ""
