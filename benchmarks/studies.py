@@ -19,7 +19,7 @@ from lit_models.study.control_rows import control_rows
 from lit_models.study.expressions import Measures
 from lit_models.study.measuring import measures_of
 from lit_models.study.plan import Plan, read_plan
-from lit_models.study.results import about, measures_over, with_operations, write_results
+from lit_models.study.results import about, measures_over, read_measures, write_results
 from lit_models.study.rows import rows_of
 from lit_models.study.speed import with_steps
 from lit_models.study.yardsticks import yardsticks_of
@@ -85,9 +85,8 @@ def study_of(name: str = STUDY) -> Study:
             plan = plan.with_tuned(system, json.loads(best.read_text())["values"])
     found = {}
     for system in plan.systems.values():
-        files = [measures_of(folder, system, seed) for seed in plan.seeds_of(system)]
-        have = [json.loads(file.read_text()) for file in files if file.is_file()]
-        found[system.name] = with_operations(have, folder, system, plan)
+        seeds = [seed for seed in plan.seeds_of(system) if measures_of(folder, system, seed).is_file()]
+        found[system.name] = read_measures(folder, system, seeds, plan)
     rows = {(row["system"], row["sampler"]): row for row in rows_of(folder, found, plan, plan.samples, FIRST) if row["values"]}
     return Study(folder, plan, found, rows, measures_over(found, plan, plan.samples, list(SPACES)))
 

@@ -25,7 +25,7 @@ from lit_models.evaluation.sample_quality import key
 from lit_models.study.agreement import agreement
 from lit_models.study.columns import COLUMNS, SPACES
 from lit_models.study.tuning import OBJECTIVE
-from lit_models.study.variant_charts import exponents, variant_points
+from lit_models.study.variant_charts import exponents, grown, variant_points
 
 DIGITS = {column.key: column.digits for column in COLUMNS}
 ERRORS = {column.key: column.error for column in COLUMNS}
@@ -167,15 +167,16 @@ def orders(study: Study) -> list[list[str]]:
 
 def growth(study: Study) -> list[list[str]]:
     """KID at each width, and how log(1 + KID) changes with the logarithm of the number of parameters."""
-    grown = [row | {"measured": True} for row in study.rows.values() if row["variant"] and row["variant"]["factor"] is not None]
+    widths = grown([row | {"measured": True} for row in study.rows.values() if row["variant"]])
     systems = {name: row["title"] for (name, _), row in study.rows.items() if row["main"] and not row["variant"]}
-    slopes = {entry["title"]: entry["exponent"] for entry in exponents(variant_points(grown, systems), systems, list(SPACES))}
+    slopes = {entry["title"]: entry["exponent"] for entry in exponents(variant_points(widths, systems), systems, list(SPACES))}
     table = []
     for system, sampler in EIGHT.items():
+        own = [row for row in widths if (row["variant"]["of"], row["sampler"]) == (system, sampler)]
+        kids = {row["variant"]["factor"]: cell("kid", row["values"]) for row in own}
         if systems[system] in slopes:
-            found = [study.row_at(f"{system}_x{factor:g}", sampler) for factor in study.plan.growth.factors]
-            title = titled(found[0] | {"title": systems[system]})
-            table.append([title, *(cell("kid", row["values"]) for row in found), f"{slopes[systems[system]]:.2f}"])
+            title = titled(own[0] | {"title": systems[system]})
+            table.append([title, *(kids.get(factor, "") for factor in study.plan.growth.factors), f"{slopes[systems[system]]:.2f}"])
     return table
 
 

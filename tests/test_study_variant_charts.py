@@ -7,7 +7,7 @@ import pytest
 from test_study_page import PageReader, row, save, study
 
 from lit_models.study.page import write_page
-from lit_models.study.variant_charts import exponents, variant_points
+from lit_models.study.variant_charts import exponents, grown, variant_points
 
 
 def test_the_exponent_is_the_slope_of_a_power_law() -> None:
@@ -33,9 +33,9 @@ def variant(of: str, title: str, kid: float, seconds: float, factor: float | Non
 def test_variants_have_sections_of_their_own(tmp_path: Path) -> None:
     own = study()["rows"]
     variants = [variant("vae", "VAE, 60 s", 40.0, 60), variant("vae", "VAE, 360 s", 20.0, 360)]
-    grown = [variant("vae", f"VAE, {factor:g} x width", 40.0 / factor, 60, factor, factor * 1e5) for factor in (0.5, 1, 2)]
+    widths = [variant("vae", f"VAE, {factor:g} x width", 40.0 / factor, 60, factor, factor * 1e5) for factor in (0.5, 1, 2)]
     pairs = [{"spaces": ["first", "second"], "tau": 0.8123, "rows": 12}]
-    page = write_page(save(tmp_path, study() | {"pictures": [], "rows": [*own, *variants, *grown], "agreement": pairs}))
+    page = write_page(save(tmp_path, study() | {"pictures": [], "rows": [*own, *variants, *widths], "agreement": pairs}))
     text = page.read_text(encoding="utf-8")
     main = text[text.index("<h2>Measures") :]
     equal = text[text.index("<h2>Equal seconds") : text.index("<h2>Growth")]
@@ -59,3 +59,17 @@ def test_a_variant_stands_in_charts_by_the_sampler_that_takes_labels() -> None:
     assert (point["system"], point["seconds"], point["kid"]) == ("ae", 60, 20.0)
     assert point["parameters"] == 1e5, "a model has it once, in its main row"
     assert [point["kid"] for point in variant_points([main], {"ae": "AE"})] == [50.0]
+
+
+def test_the_shipped_width_is_that_of_equal_seconds() -> None:
+    """It is not trained twice. Another length, other settings, and a system of one width have no part in it."""
+    equal, longer, tuned = (variant("vae", "VAE", kid, seconds) for kid, seconds in ((40.0, 60), (20.0, 360), (10.0, 60)))
+    tuned["variant"]["tuned"] = True
+    other, wide = variant("gan", "GAN", 30.0, 60), variant("vae", "VAE, 2 x width", 25.0, 60, 2)
+    found = grown([equal, longer, tuned, other, wide])
+    assert [(row["title"], row["variant"]["factor"], row["values"]["kid"]["mean"]) for row in found] == [
+        ("VAE, 2 x width", 2, 25.0),
+        ("VAE", 1, 40.0),
+    ]
+    assert equal["variant"]["factor"] is None, "its own row is as it was"
+    assert grown([equal, longer]) == []

@@ -124,6 +124,9 @@ def test_variants_have_every_budget_and_every_width() -> None:
     assert (narrow.options, narrow.factor, narrow.seconds, narrow.seeds) == (["--a=1", "--model.channels=8"], 0.25, 20, [5])
     assert (shipped.options, shipped.factor) == (["--a=1"], 1), "the shipped width is what it is"
     assert plan.with_variants().with_variants().systems == found
+    same = replace(plan, growth=Growth([0.25, 1], 60)).with_variants().systems
+    assert list(same)[:4] == ["ae", "ae_60s", "ae_360s", "ae_x0.25"], "the shipped width has been trained for these seconds"
+    assert "ae_x1" not in same
     assert {tuple(each.seeds or ()) for each in plan.with_seeds([3, 4]).with_variants().systems.values()} == {(), (3, 4), (3,)}
 
 

@@ -15,7 +15,7 @@ from lit_models.checkpoints.files import replacing
 from lit_models.study.charts import Entry, knob_charts, legend, quality_charts, response_groups, with_prefix
 from lit_models.study.expressions import LEAST_COVERAGE
 from lit_models.study.findings import findings
-from lit_models.study.variant_charts import equal_charts, exponents, growth_charts, variant_points
+from lit_models.study.variant_charts import equal_charts, exponents, grown, growth_charts, variant_points
 
 PARTS = ("study", "columns", "controls", "rows", "stages", "responses", "knobs", "agreement", "claims", "pictures")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -63,8 +63,8 @@ def render(folder: Path, results: Entry) -> str:
     own, variants = [row for row in rows if not row["variant"]], [row for row in rows if row["variant"]]
     entries = [*own, *results["stages"], *results["responses"]]
     systems = {entry["system"]: entry["title"] for entry in entries}
-    equal, growth = ([row for row in variants if (row["variant"]["factor"] is not None) == grown] for grown in (False, True))
-    points, widths = variant_points(equal, systems), variant_points(growth, systems)
+    equal = [row for row in variants if row["variant"]["factor"] is None]
+    points, widths = variant_points(equal, systems), variant_points(grown(variants), systems)
     engine = Environment(
         loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
         autoescape=True,

@@ -23,7 +23,8 @@ class System:
         seconds: Of training, to which all schedules are scaled; by default the length is that of the config.
         equal: Whether the system is also trained for each of the plan's `budgets`. These variants are measured by the main sampler and by
             those in `compared`.
-        widths: Options whose numbers are multiplied by the factors of the plan's `growth`; each factor is a variant.
+        widths: Options whose numbers are multiplied by the factors of the plan's `growth`; each factor is a variant. The factor 1 is none
+            where the plan's `budgets` have the seconds of `growth`, because it would be the same training.
         variant_of, factor, tuned, training_steps: The system that this one is a variant of, the factor of its width, whether its settings
             were searched, and the steps of a training whose length is in seconds. A plan does not set them.
     """
@@ -160,6 +161,8 @@ class Plan:
         for seconds, seeds in self.budgets.items() if system.equal else ():
             yield replace(plain, name=f"{system.name}_{seconds:g}s", title=f"{system.title}, {seconds:g} s", seconds=seconds, seeds=seeds)
         for factor in self.growth.factors if system.widths else ():
+            if factor == 1 and system.equal and self.growth.seconds in self.budgets:
+                continue
             widths = system.widths if factor != 1 else {}
             options = [f"--{option}={max(1, round(factor * width))}" for option, width in widths.items()]
             yield replace(

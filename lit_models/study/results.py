@@ -5,6 +5,7 @@ import datetime
 import importlib.metadata
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ PACKAGES = ("lit-generative", "torch", "lightning", "torchvision", "torchmetrics
 
 def write_results(study: Path, plan: Plan, yardstick: Yardstick, about: dict[str, Any], controls: list[dict[str, Any]]) -> Path:
     """Write the results of all measures in the folder, also of those that other processes made. Returns the page."""
-    found = {name: _measures_of_system(study, system, plan, yardstick) for name, system in plan.systems.items()}
+    found = {}
+    for system in plan.systems.values():
+        seeds = [seed for seed in plan.seeds_of(system) if is_measured(study, system, seed, plan, yardstick)]
+        found[system.name] = read_measures(study, system, seeds, plan)
     spaces = list(yardstick.spaces.widths)
     measures = measures_over(found, plan, yardstick.n, spaces)
     results: dict[str, Any] = {
@@ -99,13 +103,9 @@ def about(plan: Plan, machine: str, yardstick: Yardstick, small: Yardstick, reci
     }
 
 
-def _measures_of_system(study: Path, system: System, plan: Plan, yardstick: Yardstick) -> list[dict[str, Any]]:
-    seeds = [seed for seed in plan.seeds_of(system) if is_measured(study, system, seed, plan, yardstick)]
-    return with_operations([json.loads(measures_of(study, system, seed).read_text()) for seed in seeds], study, system, plan)
-
-
-def with_operations(found: list[dict[str, Any]], study: Path, system: System, plan: Plan) -> list[dict[str, Any]]:
-    """Measures of a system, with the operations of its training if they have been counted."""
+def read_measures(study: Path, system: System, seeds: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
+    """The measures of these seeds of a system, with the operations of its training if they have been counted."""
+    found = [json.loads(measures_of(study, system, seed).read_text()) for seed in seeds]
     speed = known_speed(study, system, plan)
     images = [each["trained"]["images"] for each in found]
     return [each | ({"flops": speed.flops(seen, seen)} if speed else {}) for each, seen in zip(found, images, strict=True)]

@@ -27,6 +27,15 @@ def variant_points(rows: list[Entry], systems: Entry) -> list[Entry]:
     ]
 
 
+def grown(rows: list[Entry]) -> list[Entry]:
+    """The rows of variants of several widths. One of equal seconds stands for the shipped width, if it has the seconds of the others."""
+    found = [row for row in rows if row["variant"]["factor"] is not None]
+    trained = {(row["variant"]["of"], row["variant"]["seconds"]) for row in found}
+    shipped = [row for row in rows if row not in found and not row["variant"].get("tuned")]
+    shipped = [row for row in shipped if (row["variant"]["of"], row["variant"]["seconds"]) in trained]
+    return [*found, *(row | {"variant": row["variant"] | {"factor": 1}} for row in shipped)]
+
+
 def measures_shown(spaces: list[str]) -> dict[str, str]:
     """The measures of the charts, by their keys: coverage in the first space, and the kernel distance in the first and the last one."""
     shown = {key("coverage", spaces[0]): "coverage", key("kid", spaces[0]): "kid"}
