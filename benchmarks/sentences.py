@@ -26,7 +26,7 @@ from benchmarks.studies import PAGES, ROOT, STUDY, study_of
 from lit_models.study.claims import comparison_holds
 from lit_models.study.columns import SPACES
 
-COMMENT = re.compile(r"<!-- holds(?: in (\w+))?: (.+?) -->", re.DOTALL)
+COMMENT = re.compile(r"<!--\s*holds\b(?:\s+in\s+(\w+))?:?(.*?)-->", re.DOTALL)
 AFTER = re.compile(r"\Z|\n\Z|\n\n|\n *(- |\d+\. )")  # what follows a paragraph, or an item of a list
 PART = re.compile(r"(.+) (<=|>=|~|=) (-?[\d.,]*\d)(?: in (.+))?")
 

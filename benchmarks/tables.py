@@ -30,6 +30,7 @@ from lit_models.study.variant_charts import exponents, grown, variant_points
 DIGITS = {column.key: column.digits for column in COLUMNS}
 ERRORS = {column.key: column.error for column in COLUMNS}
 TABLE = re.compile(r"(<!-- (table|rows) ([^>]+) -->\n(?:\|.*\n){2})((?:\|.*\n)*)")
+MARK = re.compile(r"<!--\s*(?:table|rows)\s+\w[^>]*")
 EIGHT = {
     "latent_flow": "flow",
     "flow": "own",
@@ -51,14 +52,21 @@ def main() -> None:
 
 
 def with_tables(text: str) -> str:
-    """A page with the rows that its tables have by the measures."""
+    """A page with the rows that its tables have by the measures.
+
+    Raises:
+        ValueError: If no table follows a comment, or there is no such row.
+    """
 
     def written(found: re.Match[str]) -> str:
         titles = [line.strip("| ").split(" |")[0] for line in found[4].splitlines()]
         cells = TABLES[found[3]](study_of()) if found[2] == "table" else chosen(found[3], titles)
         return found[1] + "".join(f"| {' | '.join(each)} |\n" for each in cells)
 
-    return TABLE.sub(written, text)
+    page, found = TABLE.subn(written, text)
+    if found != len(marks := MARK.findall(text)):
+        raise ValueError(f"expected the two lines of a head behind each <!-- table or rows -->\ngot {found} tables for {', '.join(marks)}")
+    return page
 
 
 def chosen(asked: str, titles: list[str]) -> list[list[str]]:

@@ -2,7 +2,6 @@
 
     python -m benchmarks.yardstick controls                       # docs/yardstick/controls.json and controls.png
     python -m benchmarks.yardstick systems ae=logs/ae/mnist ...   # systems.json: every sampler of each run, on test images
-    python -m benchmarks.yardstick systems ae=logs/ae/fashion_mnist@class_gmm --dataset fashion_mnist
     python -m benchmarks.yardstick modes gan_stacked=logs/gan_stacked/stacked_mnist ...    # docs/yardstick/modes.json
     python -m benchmarks.yardstick systems --split val --output choice.json gan=logs/gan_conditional/mnist   # for a choice
 

@@ -27,6 +27,13 @@ def test_the_tables_of_the_new_study_are_the_committed_measures() -> None:
     assert "<!-- table equal -->" in COMPARISON
 
 
+@pytest.mark.parametrize("between", ["", "\n\n", "\nKID falls.\n"])
+def test_a_comment_without_its_table_is_an_error(between: str) -> None:
+    """Else nobody would see that a table is no longer written."""
+    with pytest.raises(ValueError, match="expected the two lines of a head behind each"):
+        with_tables(f"<!-- rows kid: ae -->{between}| system | KID |\n|---|---|\n")
+
+
 def test_the_verdicts_that_the_report_counts_are_those_of_the_study() -> None:
     said = Counter(claim["verdict"] for claim in read(RESULTS)["claims"])
     assert f"{said['holds']} hold, {said['does not hold']} does not, {said['depends']} depend" in " ".join(REPORT.split())

@@ -42,6 +42,14 @@ def test_a_sentence_that_does_not_follow_is_found(page: str, reason: str) -> Non
     assert bool(found[-1]) == bool(reason)
 
 
+@pytest.mark.parametrize("space", [" ", "\n", "\n  "])
+def test_a_comment_is_read_wherever_its_lines_break(space: str) -> None:
+    page = "The prior has 41 %. <!-- holds in study: vae:normal.recognisable = 0.41 -->".replace(" ", space)
+    (found,) = sentences(page)
+    assert (found.expression, found.compare, found.number, found.study) == ("vae:normal.recognisable", "=", "0.41", "study")
+    assert wrong(found) == ""
+
+
 def test_a_distance_is_compared_in_the_spaces_that_are_named() -> None:
     """The second classifier tells the latent flow and the conditional GAN apart, the first one does not."""
     page = "They are not told apart. <!-- holds: latent_flow.kid - gan_conditional.kid ~ 0{} -->"
@@ -53,6 +61,8 @@ def test_a_distance_is_compared_in_the_spaces_that_are_named() -> None:
 def test_what_cannot_be_read_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected EXPRESSION <= NUMBER"):
         list(sentences("<!-- holds: the VAE is better -->"))
+    with pytest.raises(ValueError, match="expected EXPRESSION <= NUMBER"):
+        list(sentences("<!-- holds ae.mse <= good -->"))
     with pytest.raises(ValueError, match="expected spaces first, second, untrained in a comment"):
         list(sentences("<!-- holds: ae.kid <= 9 in frist -->"))
     with pytest.raises(ValueError, match="at the end of a paragraph"):
