@@ -130,7 +130,9 @@ def test_the_same_results_give_the_same_bytes(folder: Path) -> None:
 
 def test_a_study_of_nothing_has_a_page(folder: Path) -> None:
     results = {part: [] for part in study()} | {"study": study()["study"] | {"judge": None, "notes": [], "versions": {}, "machine": None}}
-    assert PageReader(write_page(save(folder, results))).text.count("None in this study.") == 6
+    page = write_page(save(folder, results))
+    assert PageReader(page).text.count("None in this study.") == 6
+    assert '<ol class="claims">' not in page.read_text(encoding="utf-8"), "nor a list, nor what its thresholds are"
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -44,7 +44,7 @@ def test_variants_have_sections_of_their_own(tmp_path: Path) -> None:
     assert equal.count("<svg") == 2 * 3 + 1, "two measures in one space, three scales, and one line in the legend"
     growth = text[text.index("<h2>Growth") : text.index("<h2>Claims")]
     assert growth.count("<svg") == 2 + 1
-    assert "first and second 0.81" in " ".join(PageReader(page).text.split())
+    assert "first and second 0.81 (12 rows)." in " ".join(PageReader(page).text.split())
     plain = write_page(save(tmp_path, study() | {"pictures": []})).read_text(encoding="utf-8")
     assert "Equal seconds" not in plain
     assert "Growth" not in plain
