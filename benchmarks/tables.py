@@ -179,12 +179,11 @@ def growth(study: Study) -> list[list[str]]:
     systems = {name: row["title"] for (name, _), row in study.rows.items() if row["main"] and not row["variant"]}
     slopes = {entry["title"]: entry["exponent"] for entry in exponents(variant_points(widths, systems), systems, list(SPACES))}
     table = []
-    for system, sampler in EIGHT.items():
-        own = [row for row in widths if (row["variant"]["of"], row["sampler"]) == (system, sampler)]
-        kids = {row["variant"]["factor"]: cell("kid", row["values"]) for row in own}
+    for system in EIGHT:
+        own = {row["variant"]["factor"]: row for row in widths if row["variant"]["of"] == system}
         if systems[system] in slopes:
-            title = titled(own[0] | {"title": systems[system]})
-            table.append([title, *(kids.get(factor, "") for factor in study.plan.growth.factors), f"{slopes[systems[system]]:.2f}"])
+            cells = [cell("kid", own[factor]["values"]) if factor in own else "" for factor in study.plan.growth.factors]
+            table.append([titled(own[1] | {"title": systems[system]}), *cells, f"{slopes[systems[system]]:.2f}"])
     return table
 
 

@@ -28,11 +28,11 @@ def variant_points(rows: list[Entry], systems: Entry) -> list[Entry]:
 
 
 def grown(rows: list[Entry]) -> list[Entry]:
-    """The rows of variants of several widths. One of equal seconds stands for the shipped width, if it has the seconds of the others."""
-    found = [row for row in rows if row["variant"]["factor"] is not None]
+    """The main rows of variants of several widths. That of equal seconds has the shipped width, if its seconds are those of the others."""
+    main = [row for row in rows if row["main"] and not row["variant"].get("tuned")]
+    found = [row for row in main if row["variant"]["factor"] is not None]
     trained = {(row["variant"]["of"], row["variant"]["seconds"]) for row in found}
-    shipped = [row for row in rows if row not in found and not row["variant"].get("tuned")]
-    shipped = [row for row in shipped if (row["variant"]["of"], row["variant"]["seconds"]) in trained]
+    shipped = [row for row in main if row not in found and (row["variant"]["of"], row["variant"]["seconds"]) in trained]
     return [*found, *(row | {"variant": row["variant"] | {"factor": 1}} for row in shipped)]
 
 
