@@ -183,7 +183,7 @@ def growth(study: Study) -> list[list[str]]:
         own = {row["variant"]["factor"]: row for row in widths if row["variant"]["of"] == system}
         if systems[system] in slopes:
             cells = [cell("kid", own[factor]["values"]) if factor in own else "" for factor in study.plan.growth.factors]
-            table.append([titled(own[1] | {"title": systems[system]}), *cells, f"{slopes[systems[system]]:.2f}"])
+            table.append([titled(next(iter(own.values())) | {"title": systems[system]}), *cells, f"{slopes[systems[system]]:.2f}"])
     return table
 
 
