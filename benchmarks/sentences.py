@@ -26,7 +26,7 @@ from benchmarks.studies import PAGES, ROOT, STUDY, study_of
 from lit_models.study.claims import comparison_holds
 from lit_models.study.columns import SPACES
 
-COMMENT = re.compile(r"<!--\s*holds\b(?:\s+in\s+(\w+))?:?(.*?)-->", re.DOTALL)
+COMMENT = re.compile(r"<!--\s*holds\b(?:\s+in\s+(\w+))?(.*?)-->", re.DOTALL)
 AFTER = re.compile(r"\Z|\n\Z|\n\n|\n *(- |\d+\. )")  # what follows a paragraph, or an item of a list
 PART = re.compile(r"(.+) (<=|>=|~|=) (-?[\d.,]*\d)(?: in (.+))?")
 
@@ -55,7 +55,10 @@ def sentences(text: str) -> Iterator[Said]:
         before = re.split(r"-->|\n\n|\n[-|]|\n\d+\. ", text[: found.start()])[-1]
         if AFTER.match(text, found.end()) is None:
             raise ValueError(f"expected a comment at the end of a paragraph, because it splits one\ngot text after {found[0]}")
-        for part in " ".join(found[2].split()).split("; "):
+        said = " ".join(found[2].split())
+        if not said.startswith(": "):
+            raise ValueError(f"expected <!-- holds: EXPRESSION <= NUMBER --> or <!-- holds in STUDY: ... -->\ngot {found[0]}")
+        for part in said.removeprefix(": ").split("; "):
             comparison = PART.fullmatch(part)
             if comparison is None:
                 raise ValueError(f"expected EXPRESSION <= NUMBER, or >=, ~, = in a comment\ngot {part}")

@@ -62,7 +62,10 @@ def test_what_cannot_be_read_is_an_error() -> None:
     with pytest.raises(ValueError, match="expected EXPRESSION <= NUMBER"):
         list(sentences("<!-- holds: the VAE is better -->"))
     with pytest.raises(ValueError, match="expected EXPRESSION <= NUMBER"):
-        list(sentences("<!-- holds ae.mse <= good -->"))
+        list(sentences("<!-- holds: ae.mse <= good -->"))
+    for comment in ("<!-- holds ae.mse <= 0.1 -->", "<!-- holds in study ae.mse <= 0.1 -->", "<!--holds ae.mse-->"):
+        with pytest.raises(ValueError, match="expected <!-- holds: EXPRESSION <= NUMBER -->"):
+            list(sentences(comment))
     with pytest.raises(ValueError, match="expected spaces first, second, untrained in a comment"):
         list(sentences("<!-- holds: ae.kid <= 9 in frist -->"))
     with pytest.raises(ValueError, match="at the end of a paragraph"):

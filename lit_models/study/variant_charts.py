@@ -32,7 +32,8 @@ def grown(rows: list[Entry]) -> list[Entry]:
     main = [row for row in rows if row["main"] and not row["variant"].get("tuned")]
     found = [row for row in main if row["variant"]["factor"] is not None]
     trained = {(row["variant"]["of"], row["variant"]["seconds"]) for row in found}
-    shipped = [row for row in main if row not in found and (row["variant"]["of"], row["variant"]["seconds"]) in trained]
+    others = [row for row in main if row["variant"]["factor"] is None]
+    shipped = [row for row in others if (row["variant"]["of"], row["variant"]["seconds"]) in trained]
     return [*found, *(row | {"variant": row["variant"] | {"factor": 1}} for row in shipped)]
 
 
